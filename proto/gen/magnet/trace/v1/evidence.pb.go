@@ -226,10 +226,11 @@ type ReceiptBundle struct {
 	Statement *ProvenStatement `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
 	// The genesis of the ledger.
 	Genesis *ProvenStatement `protobuf:"bytes,2,opt,name=genesis,proto3" json:"genesis,omitempty"`
-	// The registration of the signer's key; absent when the genesis names it.
-	KeyRegistration *ProvenStatement `protobuf:"bytes,3,opt,name=key_registration,json=keyRegistration,proto3" json:"key_registration,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The registration of the signer's key, then of the key that signed that
+	// registration, and so on; empty when the genesis names the signer's key.
+	KeyRegistrations []*ProvenStatement `protobuf:"bytes,3,rep,name=key_registrations,json=keyRegistrations,proto3" json:"key_registrations,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ReceiptBundle) Reset() {
@@ -276,9 +277,9 @@ func (x *ReceiptBundle) GetGenesis() *ProvenStatement {
 	return nil
 }
 
-func (x *ReceiptBundle) GetKeyRegistration() *ProvenStatement {
+func (x *ReceiptBundle) GetKeyRegistrations() []*ProvenStatement {
 	if x != nil {
-		return x.KeyRegistration
+		return x.KeyRegistrations
 	}
 	return nil
 }
@@ -432,11 +433,11 @@ const file_magnet_trace_v1_evidence_proto_rawDesc = "" +
 	"signerSpki\"|\n" +
 	"\x0fProvenStatement\x125\n" +
 	"\benvelope\x18\x01 \x01(\v2\x19.magnet.trace.v1.EnvelopeR\benvelope\x122\n" +
-	"\areceipt\x18\x02 \x01(\v2\x18.magnet.trace.v1.ReceiptR\areceipt\"\xd8\x01\n" +
+	"\areceipt\x18\x02 \x01(\v2\x18.magnet.trace.v1.ReceiptR\areceipt\"\xda\x01\n" +
 	"\rReceiptBundle\x12>\n" +
 	"\tstatement\x18\x01 \x01(\v2 .magnet.trace.v1.ProvenStatementR\tstatement\x12:\n" +
-	"\agenesis\x18\x02 \x01(\v2 .magnet.trace.v1.ProvenStatementR\agenesis\x12K\n" +
-	"\x10key_registration\x18\x03 \x01(\v2 .magnet.trace.v1.ProvenStatementR\x0fkeyRegistration\"\xa6\x01\n" +
+	"\agenesis\x18\x02 \x01(\v2 .magnet.trace.v1.ProvenStatementR\agenesis\x12M\n" +
+	"\x11key_registrations\x18\x03 \x03(\v2 .magnet.trace.v1.ProvenStatementR\x10keyRegistrations\"\xa6\x01\n" +
 	"\n" +
 	"LedgerCard\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\fR\bledgerId\x12'\n" +
@@ -473,7 +474,7 @@ var file_magnet_trace_v1_evidence_proto_depIdxs = []int32{
 	1, // 1: magnet.trace.v1.ProvenStatement.receipt:type_name -> magnet.trace.v1.Receipt
 	2, // 2: magnet.trace.v1.ReceiptBundle.statement:type_name -> magnet.trace.v1.ProvenStatement
 	2, // 3: magnet.trace.v1.ReceiptBundle.genesis:type_name -> magnet.trace.v1.ProvenStatement
-	2, // 4: magnet.trace.v1.ReceiptBundle.key_registration:type_name -> magnet.trace.v1.ProvenStatement
+	2, // 4: magnet.trace.v1.ReceiptBundle.key_registrations:type_name -> magnet.trace.v1.ProvenStatement
 	0, // 5: magnet.trace.v1.Bootstrap.envelopes:type_name -> magnet.trace.v1.Envelope
 	6, // [6:6] is the sub-list for method output_type
 	6, // [6:6] is the sub-list for method input_type

@@ -1,0 +1,186 @@
+package certs
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Files are the paths of one end's PEM files. Replace them by renaming, so that
+// none is ever read half written; certificate and key may be replaced one after
+// the other, since a pair that does not match is not taken over.
+type Files struct {
+	Certificate string // the chain, leaf first
+	Key         string // its private key
+	CA          string // the authorities that the other end is checked against
+}
+
+// Reloader holds what it last loaded from [Files] and hands it to each new
+// handshake. Connections that stand are left as they are. All methods may be
+// called from several goroutines.
+type Reloader struct {
+	files    Files
+	parseKey func(pem []byte) (crypto.Signer, error)
+
+	reloading sync.Mutex // one Reload at a time; handshakes do not take it
+	current   atomic.Pointer[material]
+}
+
+// material is loaded as a whole and never changed afterwards.
+type material struct {
+	digest [sha256.Size]byte // of the files as read
+	pair   tls.Certificate
+	pool   *x509.CertPool
+	server *tls.Config
+}
+
+// NewReloader loads the files. parseKey reads the key's file, nil being
+// [ParseKey]; it is called again only when one of the files has changed.
+func NewReloader(f Files, parseKey func(pem []byte) (crypto.Signer, error)) (*Reloader, error) {
+	if parseKey == nil {
+		parseKey = ParseKey
+	}
+	r := &Reloader{files: f, parseKey: parseKey}
+	if err := r.Reload(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Reload reads the files and, if one has changed, takes all of them over. On an
+// error everything stays as it was. It compares contents, not times, and so may
+// be called at any rate.
+//
+// Whether the certificate is within its validity is not asked: see
+// [Reloader.Leaf].
+func (r *Reloader) Reload() error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	contents, err := r.files.read()
+	if err != nil {
+		return err
+	}
+	digest := contents.digest()
+	if old := r.current.Load(); old != nil && old.digest == digest {
+		return nil
+	}
+	loaded, err := r.parse(contents)
+	if err != nil {
+		return err
+	}
+	loaded.digest = digest
+	r.current.Store(loaded)
+	return nil
+}
+
+// Run reloads at every interval, which must be positive, until ctx is done, and
+// then returns nil. onError, unless nil, is told of every Reload that did not
+// succeed, from this goroutine; a broken file is told again at each interval.
+func (r *Reloader) Run(ctx context.Context, interval time.Duration, onError func(error)) error {
+	if interval <= 0 {
+		return fmt.Errorf("reload interval %v is not positive", interval)
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := r.Reload(); err != nil && onError != nil {
+			onError(err)
+		}
+	}
+}
+
+// Leaf returns the certificate in use, for its owner to watch its end. It must
+// not be changed.
+func (r *Reloader) Leaf() *x509.Certificate {
+	return r.current.Load().pair.Leaf
+}
+
+// ServerConfig is as the function [ServerConfig], with certificate, key and
+// authorities as they are loaded at each handshake.
+func (r *Reloader) ServerConfig() *tls.Config {
+	// Whoever overlooks GetConfigForClient gets a server that trusts nobody.
+	config := ServerConfig(tls.Certificate{}, nil)
+	config.Certificates = nil
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return r.current.Load().server, nil
+	}
+	return config
+}
+
+// ClientConfig is as the function [ClientConfig], with certificate and key as
+// they are loaded at each handshake. The authorities stay those of this call:
+// crypto/tls has no hook for a client's.
+func (r *Reloader) ClientConfig(trustDomain, serverName string) *tls.Config {
+	config := ClientConfig(tls.Certificate{}, r.current.Load().pool, trustDomain, serverName)
+	config.Certificates = nil
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &r.current.Load().pair, nil
+	}
+	return config
+}
+
+// contents are the files as read.
+type contents struct {
+	certificate, key, ca []byte
+}
+
+func (f Files) read() (contents, error) {
+	var c contents
+	for _, file := range []struct {
+		path string
+		data *[]byte
+	}{{f.Certificate, &c.certificate}, {f.Key, &c.key}, {f.CA, &c.ca}} {
+		data, err := os.ReadFile(file.path)
+		if err != nil {
+			return contents{}, fmt.Errorf("reading TLS files: %w", err)
+		}
+		*file.data = data
+	}
+	return c, nil
+}
+
+// digest hashes the hash of each, so that no byte can move between two files.
+func (c contents) digest() [sha256.Size]byte {
+	var sums []byte
+	for _, data := range [][]byte{c.certificate, c.key, c.ca} {
+		sum := sha256.Sum256(data)
+		sums = append(sums, sum[:]...)
+	}
+	return sha256.Sum256(sums)
+}
+
+func (r *Reloader) parse(c contents) (*material, error) {
+	chain, err := ParseCertificates(c.certificate)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", r.files.Certificate, err)
+	}
+	key, err := r.parseKey(c.key)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", r.files.Key, err)
+	}
+	pair, err := KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("joining %s and %s: %w", r.files.Certificate, r.files.Key, err)
+	}
+	authorities, err := ParseCertificates(c.ca)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", r.files.CA, err)
+	}
+	pool, err := NewPool(authorities...)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", r.files.CA, err)
+	}
+	return &material{pair: pair, pool: pool, server: ServerConfig(pair, pool)}, nil
+}

@@ -787,7 +787,7 @@ func (x *RolesChanged) GetRoles() []Role {
 // after this one. A key is registered once, for ever.
 type KeyRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose key: an admitted participant, or "authority" or "ledger".
+	// Whose key: an admitted participant.
 	ParticipantId string `protobuf:"bytes,1,opt,name=participant_id,json=participantId,proto3" json:"participant_id,omitempty"`
 	// DER SubjectPublicKeyInfo, 44 bytes (Ed25519) or 91 bytes (P-256).
 	Spki []byte `protobuf:"bytes,2,opt,name=spki,proto3" json:"spki,omitempty"`

@@ -1,0 +1,39 @@
+// Package ledger is the single writer of a ledger and the reader of what it
+// wrote.
+//
+// # Writing
+//
+// Statements are checked by many callers at once (Check), then judged and
+// sequenced by one goroutine, Run. Run takes what waits, admits statement after
+// statement against the state as of the last admitted one, and hands the whole
+// batch to one Store.Commit: entries, envelopes, tiles, state and head, all or
+// nothing. While a batch is being made durable the next one is admitted.
+//
+// The order of a batch, and what a crash leaves:
+//
+//  1. Admit. A crash: nothing happened.
+//  2. Store.Commit. A crash: the batch is there as a whole or not at all. It was
+//     not acknowledged; a retry finds it or records it.
+//  3. Anchor.Append: size, root and chain of the new head, synced, in a file of
+//     its own. A crash: as before; the anchor is one batch behind, which Open
+//     proves to be harmless.
+//  4. Sign the checkpoint, publish, acknowledge. A crash: the statements are
+//     there; a retry returns the original entries.
+//
+// Any failure in 2 to 4 stops the writer for good: the outcome is unknown, and
+// only opening the ledger again can tell.
+//
+// # Guarantees
+//
+//   - A Result without an error is durable and covered by its checkpoint.
+//   - The same payload of the same signer has one entry, whatever is retried.
+//   - A refused statement leaves no trace.
+//   - No index is issued twice, if the store keeps its contract, or the anchor
+//     survives: Open refuses a store that is behind its anchor.
+//   - What a View returns was hashed again and found in the tree of its
+//     checkpoint; state values carry a checksum. A mismatch is ErrDamaged, never
+//     an answer.
+//
+// Not guaranteed: that state removed from the store behind the ledger's back is
+// missed by a query. A replay of the log finds it.
+package ledger

@@ -1,0 +1,121 @@
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/auth"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	protovalidatemw "github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/protovalidate"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+)
+
+// access is the table of access rules: every method that may be called at all.
+// What each returns, the method decides by the caller's rights.
+var access = map[string]bool{
+	ledgerv1.SubmissionService_Submit_FullMethodName:                  true,
+	ledgerv1.SubmissionService_SubmitStream_FullMethodName:            true,
+	ledgerv1.QueryService_GetStatement_FullMethodName:                 true,
+	ledgerv1.QueryService_ListStatements_FullMethodName:               true,
+	ledgerv1.QueryService_QueryVolumes_FullMethodName:                 true,
+	ledgerv1.QueryService_GetParticipant_FullMethodName:               true,
+	ledgerv1.QueryService_ListParticipants_FullMethodName:             true,
+	ledgerv1.AuditService_GetCheckpoint_FullMethodName:                true,
+	ledgerv1.AuditService_GetReceipt_FullMethodName:                   true,
+	ledgerv1.AuditService_GetInclusionProof_FullMethodName:            true,
+	ledgerv1.AuditService_GetConsistencyProof_FullMethodName:          true,
+	ledgerv1.AuditService_ReadEntries_FullMethodName:                  true,
+	healthv1.Health_Check_FullMethodName:                              true,
+	healthv1.Health_Watch_FullMethodName:                              true,
+	healthv1.Health_List_FullMethodName:                               true,
+	reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName: true,
+}
+
+// interceptors, from the outside in: a recovery that guards the others,
+// logging, authentication, access, validation, the deadline, and a recovery
+// that lets the log see what a handler's panic became.
+func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamServerInterceptor, error) {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return nil, nil, err
+	}
+	recover := recovery.WithRecoveryHandlerContext(s.panicked)
+	logger := logging.LoggerFunc(func(ctx context.Context, level logging.Level, msg string, fields ...any) {
+		s.logger.Log(ctx, slog.Level(level), msg, withoutPrivate(fields)...)
+	})
+	finish := logging.WithLogOnEvents(logging.FinishCall)
+	return []grpc.UnaryServerInterceptor{
+			recovery.UnaryServerInterceptor(recover),
+			logging.UnaryServerInterceptor(logger, finish),
+			auth.UnaryServerInterceptor(s.authenticate),
+			s.unaryAccess,
+			protovalidatemw.UnaryServerInterceptor(validator),
+			s.unaryDeadline,
+			recovery.UnaryServerInterceptor(recover),
+		}, []grpc.StreamServerInterceptor{
+			recovery.StreamServerInterceptor(recover),
+			logging.StreamServerInterceptor(logger, finish),
+			auth.StreamServerInterceptor(s.authenticate),
+			s.streamAccess,
+			protovalidatemw.StreamServerInterceptor(validator),
+			recovery.StreamServerInterceptor(recover),
+		}, nil
+}
+
+// panicked logs a panic and tells the client nothing of it.
+func (s *Server) panicked(ctx context.Context, p any) error {
+	s.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	return status.Error(codes.Internal, "internal error")
+}
+
+// withoutPrivate drops the fields of a log line that may tell of commerce or of
+// persons: error texts and addresses.
+func withoutPrivate(fields []any) []any {
+	var kept []any
+	for i := 0; i+1 < len(fields); i += 2 {
+		switch name, _ := fields[i].(string); {
+		case name == "grpc.error", strings.HasPrefix(name, "peer."):
+		default:
+			kept = append(kept, fields[i], fields[i+1])
+		}
+	}
+	return kept
+}
+
+func checkAccess(method string) error {
+	if !access[method] {
+		return status.Error(codes.PermissionDenied, "the method has no access rule")
+	}
+	return nil
+}
+
+func (s *Server) unaryAccess(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := checkAccess(info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (s *Server) streamAccess(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := checkAccess(info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, stream)
+}
+
+// unaryDeadline bounds calls whose client set no shorter deadline.
+func (s *Server) unaryDeadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
+	defer cancel()
+	return next(ctx, req)
+}

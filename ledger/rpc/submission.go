@@ -1,0 +1,257 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger"
+	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
+	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+)
+
+type submissionService struct {
+	ledgerv1.UnimplementedSubmissionServiceServer
+	*Server
+}
+
+// Submit implements ledgerv1.SubmissionServiceServer.
+func (s submissionService) Submit(ctx context.Context, req *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
+	item, err := s.ledger.Check(req.GetEnvelope(), callerID(ctx))
+	if err != nil {
+		return nil, s.toStatus(ctx, err)
+	}
+	if req.GetValidateOnly() {
+		return s.validate(ctx, item)
+	}
+	results, err := s.ledger.Submit(ctx, []*ledger.Item{item})
+	if err != nil {
+		return nil, s.toStatus(ctx, err)
+	}
+	if results[0].Err != nil {
+		return nil, s.toStatus(ctx, results[0].Err)
+	}
+	receipt, err := s.ledger.Receipt(&results[0])
+	if err != nil {
+		return nil, s.toStatus(ctx, err)
+	}
+	return &ledgerv1.SubmitResponse{Receipt: receipt, AlreadyRecorded: results[0].Already}, nil
+}
+
+// validate judges an item and records nothing.
+func (s submissionService) validate(ctx context.Context, item *ledger.Item) (*ledgerv1.SubmitResponse, error) {
+	err := s.ledger.Judge(item)
+	var recorded *custody.Recorded
+	if !errors.As(err, &recorded) {
+		return &ledgerv1.SubmitResponse{}, s.toStatus(ctx, err)
+	}
+	receipt, err := s.ledger.Receipt(&ledger.Result{Index: recorded.Index})
+	if err != nil {
+		return nil, s.toStatus(ctx, err)
+	}
+	return &ledgerv1.SubmitResponse{Receipt: receipt, AlreadyRecorded: true}, nil
+}
+
+// SubmitStream implements ledgerv1.SubmissionServiceServer. Each message is
+// checked on all cores, submitted as a group, and answered when it is durable;
+// some messages are under way at once. When the room in flight is used up it
+// reads no more, which slows the client down.
+func (s submissionService) SubmitStream(stream grpc.BidiStreamingServer[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse]) error {
+	st := &submitStream{server: s.Server, stream: stream, caller: callerID(stream.Context()), room: s.limits.StreamInFlight}
+	st.changed.L = &st.mu
+	return s.toStatus(stream.Context(), st.run())
+}
+
+type submitStream struct {
+	server *Server
+	stream grpc.BidiStreamingServer[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse]
+	caller string
+
+	mu      sync.Mutex
+	changed sync.Cond
+	room    int  // statements that may still be taken
+	ended   bool // the stream failed; nobody should wait for room
+
+	send sync.Mutex // one sender at a time
+}
+
+func (st *submitStream) run() error {
+	work, ctx := errgroup.WithContext(st.stream.Context())
+	stop := context.AfterFunc(ctx, st.end)
+	defer stop()
+	for {
+		req, err := st.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return work.Wait()
+		}
+		if err != nil {
+			return errors.Join(err, work.Wait())
+		}
+		n := len(req.GetItems())
+		if !st.take(n) {
+			return work.Wait()
+		}
+		work.Go(func() error {
+			defer st.give(n)
+			return st.process(ctx, req.GetItems())
+		})
+	}
+}
+
+// take waits for room for n statements. One message is always let in.
+func (st *submitStream) take(n int) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for st.room < n && st.room < st.server.limits.StreamInFlight && !st.ended {
+		st.changed.Wait()
+	}
+	st.room -= n
+	return !st.ended
+}
+
+func (st *submitStream) give(n int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.room += n
+	st.changed.Broadcast()
+}
+
+func (st *submitStream) end() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.ended = true
+	st.changed.Broadcast()
+}
+
+// process answers one message: first what was refused at once, then what went
+// through the writer.
+func (st *submitStream) process(ctx context.Context, items []*ledgerv1.SubmitItem) error {
+	checked, refused, err := st.check(ctx, items)
+	if err != nil {
+		return err
+	}
+	if len(refused) > 0 {
+		if err := st.answer(&ledgerv1.SubmitStreamResponse{Outcomes: refused}); err != nil {
+			return err
+		}
+	}
+	var batch []*ledger.Item
+	var sequences []uint64
+	for i, item := range checked {
+		if item != nil {
+			batch, sequences = append(batch, item), append(sequences, items[i].GetSequence())
+		}
+	}
+	results, err := st.server.ledger.Submit(ctx, batch)
+	if err != nil {
+		results = make([]ledger.Result, len(batch))
+		for i := range results {
+			results[i].Err = err
+		}
+	}
+	return st.report(ctx, sequences, results)
+}
+
+// check checks the items of a message on as many cores as there are.
+func (st *submitStream) check(ctx context.Context, items []*ledgerv1.SubmitItem) (checked []*ledger.Item, refused []*ledgerv1.SubmitOutcome, err error) {
+	checked, errs := make([]*ledger.Item, len(items)), make([]error, len(items))
+	workers := min(runtime.GOMAXPROCS(0), (len(items)+31)/32)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(items); i += workers {
+				checked[i], errs[i] = st.server.ledger.Check(items[i].GetEnvelope(), st.caller)
+			}
+		})
+	}
+	wg.Wait()
+	for i, e := range errs {
+		if e == nil {
+			continue
+		}
+		outcome, err := st.refusal(items[i].GetSequence(), e)
+		if err != nil {
+			return nil, nil, err
+		}
+		refused = append(refused, outcome)
+	}
+	return checked, refused, ctx.Err()
+}
+
+// refusal returns the outcome of a refused item, or the error if it is not one
+// of the item.
+func (st *submitStream) refusal(sequence uint64, err error) (*ledgerv1.SubmitOutcome, error) {
+	r := refusalOf(err)
+	if r == nil {
+		return nil, err
+	}
+	return &ledgerv1.SubmitOutcome{Sequence: sequence, Outcome: &ledgerv1.SubmitOutcome_Refusal{Refusal: r}}, nil
+}
+
+// report answers results. Outcomes that share a checkpoint share a message.
+func (st *submitStream) report(ctx context.Context, sequences []uint64, results []ledger.Result) error {
+	answer := new(ledgerv1.SubmitStreamResponse)
+	flush := func() error {
+		if len(answer.GetOutcomes()) == 0 {
+			return nil
+		}
+		err := st.answer(answer)
+		answer = new(ledgerv1.SubmitStreamResponse)
+		return err
+	}
+	for i := range results {
+		outcome, checkpoint, err := st.outcome(sequences[i], &results[i])
+		if err != nil {
+			return err
+		}
+		if checkpoint != nil && answer.Checkpoint != nil && string(checkpoint) != string(answer.GetCheckpoint()) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if checkpoint != nil {
+			answer.Checkpoint = checkpoint
+		}
+		if answer.Outcomes = append(answer.GetOutcomes(), outcome); len(answer.GetOutcomes()) >= outcomesPerMessage {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// outcomesPerMessage keeps messages of receipts, about 1 KiB each, small.
+const outcomesPerMessage = 1024
+
+func (st *submitStream) outcome(sequence uint64, r *ledger.Result) (o *ledgerv1.SubmitOutcome, checkpoint []byte, err error) {
+	if r.Err != nil {
+		o, err = st.refusal(sequence, r.Err)
+		return o, nil, err
+	}
+	receipt, err := st.server.ledger.Receipt(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &ledgerv1.SubmitOutcome{Sequence: sequence, Outcome: &ledgerv1.SubmitOutcome_Recorded{
+		Recorded: recorded(receipt, r.Already),
+	}}, receipt.GetCheckpoint(), nil
+}
+
+func recorded(r *tracev1.Receipt, already bool) *ledgerv1.Recorded {
+	return &ledgerv1.Recorded{
+		Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), SignerSpki: r.GetSignerSpki(), AlreadyRecorded: already,
+	}
+}
+
+func (st *submitStream) answer(m *ledgerv1.SubmitStreamResponse) error {
+	st.send.Lock()
+	defer st.send.Unlock()
+	return st.stream.Send(m)
+}

@@ -1,0 +1,462 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
+)
+
+// Errors of Submit.
+var (
+	// ErrQueueFull says that too much waits to be sequenced. Nothing of what
+	// was submitted is recorded; it may be submitted again after a while.
+	ErrQueueFull = errors.New("too much is waiting to be recorded")
+	// ErrStopped says that the writer does not run. Nothing of what was
+	// submitted is recorded.
+	ErrStopped = errors.New("the ledger takes no submissions")
+	// ErrOutcomeUnknown says that a commit failed and only opening the ledger
+	// again can tell whether it happened. The same bytes may be submitted then.
+	ErrOutcomeUnknown = errors.New("the outcome of the commit is unknown")
+	// ErrClock says that the clock is too far behind the last entry.
+	ErrClock = errors.New("the clock is behind the log")
+	// ErrPeer says that a statement was submitted by another than its signer.
+	ErrPeer = errors.New("the caller is not the signer")
+)
+
+// Item is a statement whose form, ledger, signer, key and signature were
+// checked. It is immutable.
+type Item struct {
+	envelope   *tracev1.Envelope
+	submission *custody.Submission
+	key        *verify.PublicKey
+}
+
+// Result is what became of an item.
+type Result struct {
+	// Err is nil if the statement is on record. Otherwise it is a
+	// *custody.Refusal or one of the errors of Submit.
+	Err error
+	// Already says that the statement was on record before.
+	Already bool
+	// Index is where it is.
+	Index uint64
+
+	item   *Item
+	entry  verify.Entry
+	growth *growth // of the batch that recorded it; nil if that was before
+	at     *verify.Checkpoint
+}
+
+// group is some items that were submitted together.
+type group struct {
+	items   []*Item
+	results []Result
+	bytes   int64
+	open    atomic.Int64 // items without a result
+	done    chan struct{}
+}
+
+// signingKey is a registered key, ready to verify with.
+type signingKey struct {
+	key   *verify.PublicKey
+	owner string
+}
+
+// Check does what needs no order: the statement is canonical and within limits,
+// made to this ledger by the caller, and its signature is true under a key
+// registered for the caller. The error is a *custody.Refusal, or ErrDamaged.
+// It costs a signature verification, and for all but the first statement of a
+// batch a few hashes instead.
+func (l *Ledger) Check(env *tracev1.Envelope, caller string) (*Item, error) {
+	sub, err := l.rules.ParseSubmission(env)
+	if err != nil {
+		return nil, err
+	}
+	signer := sub.Payload.Statement.GetSigner()
+	if signer != caller {
+		return nil, &custody.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_PEER_NOT_SIGNER,
+			Message: fmt.Sprintf("the statement is signed by %q and was submitted by %q", signer, caller)}
+	}
+	key, err := l.signingKey(sub.KeyID, signer)
+	if err != nil {
+		return nil, err
+	}
+	if err := verify.VerifySignature(sub.Payload, key, env.GetSignatureBlock(), l.batches); err != nil {
+		return nil, &custody.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_BAD_SIGNATURE, Message: err.Error()}
+	}
+	return &Item{envelope: env, submission: sub, key: key}, nil
+}
+
+// signingKey returns a key that is registered for a signer.
+func (l *Ledger) signingKey(id verify.Hash, signer string) (*verify.PublicKey, error) {
+	if k, ok := l.keys.Load(id); ok && k.(*signingKey).owner == signer {
+		return k.(*signingKey).key, nil
+	}
+	v := l.View()
+	defer v.Close()
+	k, err := custody.KeyByID(v, id[:])
+	if err != nil {
+		return nil, err
+	}
+	if err := custody.CheckKey(k, signer); err != nil {
+		return nil, err
+	}
+	key, err := verify.ParsePublicKey(k.GetSpki())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", custody.ErrState, err)
+	}
+	l.keys.Store(id, &signingKey{key: key, owner: signer})
+	return key, nil
+}
+
+func (v *View) signerSPKI(r Record) ([]byte, error) {
+	k, err := custody.KeyByID(v, r.Envelope.GetKeyId())
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		return nil, fmt.Errorf("key of entry %d: %w", r.Entry.Index, ErrDamaged)
+	}
+	return k.GetSpki(), nil
+}
+
+// Judge says what Submit would say of an item now, and records nothing: nil, a
+// *custody.Recorded or a *custody.Refusal.
+func (l *Ledger) Judge(item *Item) error {
+	v := l.View()
+	defer v.Close()
+	scratch := &overlay{base: v.p, current: &batch{first: v.Size(), state: make(map[string][]byte)}}
+	at := custody.Place{Index: v.Size(), SequencedAtMicros: max(l.now().UnixMicro(), v.p.head.lastTime)}
+	return l.rules.Admit(scratch, at, item.submission)
+}
+
+// Submit records items, which came from Check, in their order, and returns
+// their results when all of them are decided and durable. The error is
+// ErrQueueFull, ErrStopped or that of the context, after which the items may
+// still be recorded.
+func (l *Ledger) Submit(ctx context.Context, items []*Item) ([]Result, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	g := &group{items: items, results: make([]Result, len(items)), done: make(chan struct{})}
+	g.open.Store(int64(len(items)))
+	for _, it := range items {
+		g.bytes += int64(len(it.envelope.GetPayload()) + len(it.envelope.GetSignatureBlock()))
+	}
+	if !l.enter(g) {
+		return nil, ErrQueueFull
+	}
+	select {
+	case l.queue <- g:
+	case <-l.stopped:
+		l.leave(g)
+		return nil, ErrStopped
+	case <-ctx.Done():
+		l.leave(g)
+		return nil, ctx.Err()
+	}
+	select {
+	case <-g.done:
+		return g.results, nil
+	case <-l.stopped:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select { // Run decides every group that it took before it stops
+	case <-g.done:
+		return g.results, nil
+	default:
+		return nil, ErrStopped
+	}
+}
+
+// enter takes room in the queue.
+func (l *Ledger) enter(g *group) bool {
+	n, b := int64(len(g.items)), g.bytes
+	if l.queuedStatements.Add(n) > l.limits.QueueStatements+n-1 || l.queuedBytes.Add(b) > l.limits.QueueBytes+b-1 {
+		l.leaveCounted(n, b)
+		return false
+	}
+	return true
+}
+
+func (l *Ledger) leave(g *group) { l.leaveCounted(int64(len(g.items)), g.bytes) }
+
+func (l *Ledger) leaveCounted(n, b int64) {
+	l.queuedStatements.Add(-n)
+	l.queuedBytes.Add(-b)
+}
+
+// Run judges and records what is submitted, until the context ends or a commit
+// fails. Everything that it took is decided when it returns; what waits in the
+// queue is refused with ErrStopped. It may be called once.
+func (l *Ledger) Run(ctx context.Context) error {
+	w := &writer{
+		l: l, ctx: ctx, ready: make(chan struct{}), batches: make(chan *batch),
+		over: make(chan struct{}), failed: make(chan struct{}),
+	}
+	committed := make(chan error, 1)
+	go func() { committed <- w.commitAll() }()
+	err := w.admitAll()
+	close(w.over)
+	err = errors.Join(err, <-committed)
+	close(l.stopped)
+	return err
+}
+
+// Stopped is closed when Run has returned.
+func (l *Ledger) Stopped() <-chan struct{} { return l.stopped }
+
+// writer is one run of the writer: a goroutine that admits and one that
+// commits. The committer says that it is ready, then takes a batch; so a batch
+// grows while the one before it is made durable.
+type writer struct {
+	l       *Ledger
+	ctx     context.Context
+	ready   chan struct{} // from the committer; unbuffered
+	batches chan *batch   // to the committer; unbuffered
+	over    chan struct{} // closed when no batch will follow
+	failed  chan struct{} // closed when a commit failed
+
+	// Owned by the admitting goroutine.
+	state *overlay
+}
+
+// admitAll builds a batch from what waits, until the committer is ready for it.
+func (w *writer) admitAll() error {
+	base := w.l.View().p
+	w.state = &overlay{base: base, current: newBatch(w.l.chain)}
+	defer func() { w.state.base.release() }()
+	for {
+		queue, ready := w.l.queue, w.ready
+		if len(w.state.current.waiting) == 0 {
+			ready = nil
+		}
+		if w.full() {
+			queue = nil
+		}
+		select {
+		case g := <-queue:
+			if err := w.admit(g); err != nil {
+				w.fail(w.state.current, ErrStopped)
+				return err
+			}
+		case <-ready:
+			w.handOver()
+		case <-w.failed:
+			w.fail(w.state.current, ErrStopped)
+			return nil // the committer tells why
+		case <-w.ctx.Done():
+			return w.last()
+		}
+	}
+}
+
+func (w *writer) full() bool {
+	b, limits := w.state.current, &w.l.limits
+	return len(b.records) >= limits.CommitStatements || b.bytes >= limits.CommitBytes || len(b.waiting) >= 2*limits.CommitStatements
+}
+
+// handOver gives the current batch to the committer, which is ready and has
+// therefore published the one before, and begins a new one.
+func (w *writer) handOver() {
+	b := w.state.current
+	w.l.seal(b)
+	w.batches <- b
+	w.state.base.release()
+	w.state = &overlay{base: w.l.View().p, before: b, current: newBatch(w.l.chain)}
+}
+
+// last hands over what was admitted before the context ended.
+func (w *writer) last() error {
+	if len(w.state.current.waiting) == 0 {
+		return nil
+	}
+	select {
+	case <-w.ready:
+		w.handOver()
+	case <-w.failed:
+		w.fail(w.state.current, ErrStopped)
+	}
+	return nil
+}
+
+// admit judges the items of a group. An error is one of the state and stops the
+// writer.
+func (w *writer) admit(g *group) error {
+	for i, item := range g.items {
+		if w.full() {
+			select {
+			case <-w.ready:
+				w.handOver()
+			case <-w.failed:
+				w.refuseFrom(g, i, ErrStopped)
+				return nil
+			}
+		}
+		w.state.current.waiting = append(w.state.current.waiting, waiter{g, i})
+		if err := w.admitItem(item, &g.results[i]); err != nil {
+			w.refuseFrom(g, i+1, ErrStopped)
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseFrom gives the items from i on to the current batch, with an error.
+func (w *writer) refuseFrom(g *group, i int, err error) {
+	for ; i < len(g.items); i++ {
+		g.results[i].Err = err
+		w.state.current.waiting = append(w.state.current.waiting, waiter{g, i})
+	}
+}
+
+func (w *writer) admitItem(item *Item, result *Result) error {
+	l, b := w.l, w.state.current
+	result.item = item
+	now := l.now().UnixMicro()
+	if now < l.chain.LastTime()-l.limits.ClockBehind.Microseconds() {
+		result.Err = ErrClock
+		return nil
+	}
+	e := l.chain.Next(item.submission.Hash, now)
+	err := l.rules.Admit(w.state, custody.Place{Index: e.Index, SequencedAtMicros: e.SequencedAtMicros}, item.submission)
+	var recorded *custody.Recorded
+	var refusal *custody.Refusal
+	switch {
+	case err == nil:
+		result.entry, result.Index, result.growth = e, e.Index, b.growth
+		return l.sequence(b, e, item.envelope)
+	case errors.As(err, &recorded):
+		result.Already, result.Index = true, recorded.Index
+	case errors.As(err, &refusal):
+		result.Err = refusal
+	default:
+		result.Err = ErrStopped
+		return fmt.Errorf("admitting entry %d: %w", e.Index, err)
+	}
+	return nil
+}
+
+// sequence appends an admitted statement to the log and to its batch.
+func (l *Ledger) sequence(b *batch, e verify.Entry, env *tracev1.Envelope) error {
+	err := l.chain.Append(e, func(level uint, index uint64, hash verify.Hash) {
+		b.growth.add(level, index, hash)
+		l.tiles.add(level, index, hash, func(t Write) { b.tiles = append(b.tiles, t) })
+	})
+	if err != nil {
+		return err
+	}
+	b.records = append(b.records, Record{Entry: e, Envelope: env})
+	b.bytes += verify.EntrySize + len(env.GetPayload()) + len(env.GetSignatureBlock()) + 64
+	return nil
+}
+
+// seal completes a batch: the tiles at the edge and the head that it leads to.
+func (l *Ledger) seal(b *batch) {
+	l.tiles.flush(func(t Write) { b.tiles = append(b.tiles, t) })
+	b.head = headOf(l.chain)
+}
+
+// commitAll makes batch after batch durable, until there are no more or one
+// fails.
+func (w *writer) commitAll() error {
+	for {
+		select {
+		case w.ready <- struct{}{}:
+		case <-w.over:
+			return nil
+		}
+		b := <-w.batches
+		if err := w.commit(b); err != nil {
+			w.fail(b, ErrOutcomeUnknown)
+			close(w.failed)
+			return err
+		}
+	}
+}
+
+func (w *writer) commit(b *batch) error {
+	if len(b.records) > 0 {
+		before := w.l.latest.Load().head
+		if err := w.l.commit(context.WithoutCancel(w.ctx), &before, b); err != nil {
+			return err
+		}
+	}
+	cp := w.l.latest.Load().checkpoint
+	for _, x := range b.waiting {
+		x.group.results[x.item].at = cp
+		w.decided(x)
+	}
+	return nil
+}
+
+// fail decides every item of a batch alike: even a refusal may have followed
+// from what is not recorded.
+func (w *writer) fail(b *batch, err error) {
+	for _, x := range b.waiting {
+		x.group.results[x.item] = Result{Err: err}
+		w.decided(x)
+	}
+	b.waiting = nil
+}
+
+func (w *writer) decided(x waiter) {
+	if x.group.open.Add(-1) == 0 {
+		w.l.leave(x.group)
+		close(x.group.done)
+	}
+}
+
+// commit makes a batch durable and publishes it.
+func (l *Ledger) commit(ctx context.Context, before *head, b *batch) error {
+	writes := append(b.writes(), Write{Key: HeadKey, Value: b.head.bytes()})
+	var expected []byte
+	if before != nil {
+		expected = before.bytes()
+		latest := l.latest.Load()
+		writes = append(writes, Write{Key: checkpointKey(latest.head.size), Value: latest.checkpoint.Note})
+	}
+	if err := l.store.Commit(ctx, expected, writes); err != nil {
+		return fmt.Errorf("committing %d entries: %w", len(b.records), err)
+	}
+	if err := l.anchor.Append(b.head.anchorPoint()); err != nil {
+		return err
+	}
+	s, err := l.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	if err := l.publish(s, b.head); err != nil {
+		s.Close()
+		return err
+	}
+	return nil
+}
+
+// Receipt returns the receipt of a result without an error, under the checkpoint
+// of the commit that recorded it, or under the latest if that was before. It
+// does its hashing in the caller's goroutine.
+func (l *Ledger) Receipt(r *Result) (*tracev1.Receipt, error) {
+	if r.growth == nil {
+		v := l.View()
+		defer v.Close()
+		record, err := v.Record(r.Index)
+		if err != nil {
+			return nil, err
+		}
+		return v.Receipt(record)
+	}
+	path, err := r.growth.inclusionPath(r.Index, r.at.Size)
+	if err != nil {
+		return nil, err
+	}
+	return &tracev1.Receipt{
+		Entry: r.entry.Bytes(), InclusionPath: path, Checkpoint: r.at.Note, SignerSpki: r.item.key.SPKI(),
+	}, nil
+}

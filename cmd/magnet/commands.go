@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands returns the commands of the command line.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.initCommand(), a.enrollCommand(), a.participantCommand(), a.keyCommand(), a.grantCommand(),
+	}
+}

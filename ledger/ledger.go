@@ -51,7 +51,7 @@ type Limits struct {
 	// defaults are 16,384 and 64 MiB.
 	QueueStatements, QueueBytes int64
 	// CommitStatements and CommitBytes are from where a commit takes no more.
-	// The defaults are 2,048 and 4 MiB.
+	// The defaults are 2,048 and 3 MiB.
 	CommitStatements, CommitBytes int
 	// ClockBehind is how far the clock may be behind the last entry before
 	// nothing is admitted. The default is 10 s.
@@ -70,7 +70,7 @@ func (l Limits) withDefaults() Limits {
 		l.CommitStatements = 2048
 	}
 	if l.CommitBytes == 0 {
-		l.CommitBytes = 4 << 20
+		l.CommitBytes = 3 << 20
 	}
 	if l.ClockBehind == 0 {
 		l.ClockBehind = 10 * time.Second

@@ -24,8 +24,8 @@ var HeadKey = []byte{0}
 // nothing of what it holds, except that HeadKey holds the head, which guards
 // every commit.
 //
-// A Store is safe for concurrent use. Commits may come from one goroutine at a
-// time only; while one runs, snapshots show the state before it.
+// A Store is safe for concurrent use, except that its user commits from one
+// goroutine at a time; while a commit runs, snapshots show the state before it.
 type Store interface {
 	// Snapshot returns the state as of the last commit. The caller closes it,
 	// soon: a store may keep old data for as long as a snapshot is open.
@@ -33,7 +33,7 @@ type Store interface {
 
 	// Commit sets all of writes, or none, if the value of HeadKey equals
 	// expected (nil: there is none yet); one of writes sets HeadKey to the next
-	// head. A key stands in writes at most once. The slices are not kept after
+	// head, which is never empty. A key stands in writes at most once. The slices are not kept after
 	// the call and not changed.
 	//
 	// When Commit returns nil, the writes are durable and visible to new
@@ -43,7 +43,8 @@ type Store interface {
 	// A context that ends while a commit runs does not stop it.
 	Commit(ctx context.Context, expected []byte, writes []Write) error
 
-	// Close releases the store. Snapshots must be closed before.
+	// Close releases the store. Snapshots must be closed before; otherwise it
+	// is an error and the store stays open.
 	Close() error
 }
 
@@ -54,7 +55,8 @@ type Snapshot interface {
 	Get(key []byte) ([]byte, error)
 
 	// Scan calls visit for each key in [from, to) in ascending order, until
-	// visit returns false. A nil to means to the end. Key and value are valid
+	// visit returns false. A nil from means from the beginning, a nil to to the
+	// end. Key and value are valid
 	// only during the call. An error of the store ends the scan and is
 	// returned; a scan that returns nil has seen every key.
 	Scan(from, to []byte, visit func(key, value []byte) bool) error
@@ -63,7 +65,8 @@ type Snapshot interface {
 	Close()
 }
 
-// Write sets a key to a value. Values may be empty; keys are 1 to 1,024 bytes.
+// Write sets a key to a value. Values may be empty and are below 1 MiB; keys are
+// 1 to 1,024 bytes and do not begin with "!".
 type Write struct {
 	Key, Value []byte
 }

@@ -80,7 +80,7 @@ func (l *Ledger) Check(env *tracev1.Envelope, caller string) (*Item, error) {
 	signer := sub.Payload.Statement.GetSigner()
 	if signer != caller {
 		return nil, &custody.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_PEER_NOT_SIGNER,
-			Message: fmt.Sprintf("the statement is signed by %q and was submitted by %q", signer, caller)}
+			Message: fmt.Sprintf("the statement is signed by %.64q and was submitted by %q", signer, caller)}
 	}
 	key, err := l.signingKey(sub.KeyID, signer)
 	if err != nil {
@@ -143,6 +143,11 @@ func (l *Ledger) Submit(ctx context.Context, items []*Item) ([]Result, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
+	select {
+	case <-l.stopped: // nobody makes room in the queue any more
+		return nil, ErrStopped
+	default:
+	}
 	g := &group{items: items, results: make([]Result, len(items)), done: make(chan struct{})}
 	g.open.Store(int64(len(items)))
 	for _, it := range items {
@@ -178,18 +183,17 @@ func (l *Ledger) Submit(ctx context.Context, items []*Item) ([]Result, error) {
 // enter takes room in the queue.
 func (l *Ledger) enter(g *group) bool {
 	n, b := int64(len(g.items)), g.bytes
-	if l.queuedStatements.Add(n) > l.limits.QueueStatements+n-1 || l.queuedBytes.Add(b) > l.limits.QueueBytes+b-1 {
-		l.leaveCounted(n, b)
+	statements, bytes := l.queuedStatements.Add(n), l.queuedBytes.Add(b)
+	if statements > l.limits.QueueStatements+n-1 || bytes > l.limits.QueueBytes+b-1 {
+		l.leave(g)
 		return false
 	}
 	return true
 }
 
-func (l *Ledger) leave(g *group) { l.leaveCounted(int64(len(g.items)), g.bytes) }
-
-func (l *Ledger) leaveCounted(n, b int64) {
-	l.queuedStatements.Add(-n)
-	l.queuedBytes.Add(-b)
+func (l *Ledger) leave(g *group) {
+	l.queuedStatements.Add(-int64(len(g.items)))
+	l.queuedBytes.Add(-g.bytes)
 }
 
 // Run judges and records what is submitted, until the context ends or a commit

@@ -56,11 +56,16 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil {
 		return exitDone
 	}
-	code := exitCode(err)
-	if text := err.Error(); text != "" {
-		fmt.Fprintln(errOut, "magnet:", text)
+	fmt.Fprintln(errOut, "magnet:", errorText(err))
+	return exitCode(err)
+}
+
+// errorText returns an error for people: of a status alone, only its words.
+func errorText(err error) string {
+	if st, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return st.GRPCStatus().Message()
 	}
-	return code
+	return err.Error()
 }
 
 // answerNo is the error of a question whose answer is no.
@@ -71,21 +76,14 @@ func (e answerNo) Unwrap() error { return e.error }
 // no returns an answerNo.
 func no(format string, args ...any) error { return answerNo{fmt.Errorf(format, args...)} }
 
-// failed says that something was tried and did not work, other than by wrong
-// use.
-type failed struct{ error }
-
-func (e failed) Unwrap() error { return e.error }
-
 func exitCode(err error) int {
 	var answer answerNo
-	var fail failed
 	switch st, ok := status.FromError(err); {
 	case errors.As(err, &answer):
 		return exitNo
 	case ok && (st.Code() == codes.Unavailable || st.Code() == codes.DeadlineExceeded):
 		return exitNoServer
-	case ok, errors.As(err, &fail), errors.Is(err, context.Canceled):
+	case ok, errors.Is(err, context.Canceled):
 		return exitNo
 	}
 	return exitUse

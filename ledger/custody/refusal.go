@@ -59,3 +59,9 @@ func (r *Refusal) Proto() *tracev1.Refusal {
 func refuse(reason tracev1.RefusalReason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
+
+// refuseValue returns the refusal of a statement for the form of one value.
+func refuseValue(field, description string) *Refusal {
+	return &Refusal{Reason: valueMalformed, Message: "the statement holds values that cannot be recorded",
+		Violations: []Violation{{Reason: valueMalformed, Field: field, Description: description}}}
+}

@@ -122,7 +122,7 @@ func (r *Rules) registerKey(s State, at Place, k *tracev1.KeyRegistered) error {
 	}
 	public, err := verify.ParsePublicKey(k.GetSpki())
 	if err != nil {
-		return refuse(tracev1.RefusalReason_REFUSAL_REASON_VALUE_MALFORMED, "key_registered.spki: %v", err)
+		return refuseValue("key_registered.spki", err.Error())
 	}
 	if err := public.VerifyPossession(r.ledgerID, k.GetParticipantId(), k.GetPossession()); err != nil {
 		return refuse(tracev1.RefusalReason_REFUSAL_REASON_BAD_SIGNATURE, "key_registered.possession: %v", err)

@@ -25,7 +25,7 @@ const (
 )
 
 // CheckRuleParameters judges the numbers that a genesis gives its rules, with
-// paths that start at the parameters: payloads 1 KiB to 512 KiB and 1 to 10,000
+// paths that start at the parameters: payloads 1 KiB to 512 KiB and 1 to 2,000
 // lines (what one commit of a store can hold, with all that follows from it),
 // batches 1 to 4,096 (what a signature block holds), 0 to 31 days ahead, 0 to 24
 // hours ahead.
@@ -50,7 +50,7 @@ func DefaultRuleParameters() *tracev1.RuleParameters {
 
 func (c *valueChecker) ruleParameters(at *fieldPath, p *tracev1.RuleParameters) {
 	checkRange(c, at, "max_payload_bytes", p.GetMaxPayloadBytes(), 1<<10, 512<<10)
-	checkRange(c, at, "max_transaction_lines", p.GetMaxTransactionLines(), 1, 10_000)
+	checkRange(c, at, "max_transaction_lines", p.GetMaxTransactionLines(), 1, 2000)
 	checkRange(c, at, "max_batch_size", p.GetMaxBatchSize(), 1, 4096)
 	checkRange(c, at, "max_days_ahead", p.GetMaxDaysAhead(), 0, 31)
 	checkRange(c, at, "max_stated_ahead_micros", p.GetMaxStatedAheadMicros(), 0, secondsPerDay*microsPerSecond)

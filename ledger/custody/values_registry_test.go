@@ -92,7 +92,7 @@ func TestRuleParameters(t *testing.T) {
 		low, high int64
 	}{
 		{"max_payload_bytes", func(p *tracev1.RuleParameters, n int64) { p.MaxPayloadBytes = uint32(n) }, 1024, 524_288},
-		{"max_transaction_lines", func(p *tracev1.RuleParameters, n int64) { p.MaxTransactionLines = uint32(n) }, 1, 10_000},
+		{"max_transaction_lines", func(p *tracev1.RuleParameters, n int64) { p.MaxTransactionLines = uint32(n) }, 1, 2000},
 		{"max_batch_size", func(p *tracev1.RuleParameters, n int64) { p.MaxBatchSize = uint32(n) }, 1, 4096},
 		{"max_days_ahead", func(p *tracev1.RuleParameters, n int64) { p.MaxDaysAhead = uint32(n) }, 0, 31},
 		{"max_stated_ahead_micros", func(p *tracev1.RuleParameters, n int64) { p.MaxStatedAheadMicros = n }, 0, 86_400_000_000},

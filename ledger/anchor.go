@@ -77,7 +77,7 @@ func (a *FileAnchor) load() error {
 	for len(b) >= anchorRecordSize {
 		p, ok := parseAnchor(b[:anchorRecordSize])
 		if !ok {
-			if len(b) >= 2*anchorRecordSize {
+			if len(b) > anchorRecordSize {
 				return fmt.Errorf("%w at byte %d", ErrAnchor, a.size)
 			}
 			break // the last record, torn

@@ -1,11 +1,12 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/klauspost/compress/s2"
 
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
@@ -20,7 +21,8 @@ var ErrDamaged = errors.New("stored data is damaged")
 //
 //	0x00                      head: see head
 //	b index (8)               records: some consecutive entries with their
-//	                          envelopes, under the index of the last of them
+//	                          envelopes, under the index of the last of them,
+//	                          S2-compressed
 //	n level (1) number (8)    tile: up to 256 hashes of the tree, 8 levels of it
 //	                          (C2SP tlog-tiles), rewritten until it is full
 //	c size (8)                checkpoint that was signed for this size
@@ -119,6 +121,26 @@ func appendRecord(b []byte, e verify.Entry, env *tracev1.Envelope) []byte {
 	return append(b, env.GetSignatureBlock()...)
 }
 
+// packChunk compresses records: those of one batch share most of their paths.
+// The result does not share memory with b.
+func packChunk(b []byte) []byte { return s2.Encode(nil, b) }
+
+// unpackChunk returns the records of a chunk. They do not share memory with b.
+func unpackChunk(b []byte) ([]byte, error) {
+	if n, err := s2.DecodedLen(b); err != nil || n > maxChunkBytes {
+		return nil, fmt.Errorf("records: %w", ErrDamaged)
+	}
+	records, err := s2.Decode(nil, b)
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", ErrDamaged)
+	}
+	return records, nil
+}
+
+// maxChunkBytes is more than any chunk has: chunkBytes, and one more record of
+// the largest payload that rules may allow.
+const maxChunkBytes = 1 << 20
+
 // Record is an entry with its statement.
 type Record struct {
 	Entry    verify.Entry
@@ -170,23 +192,23 @@ func (r *Record) check() error {
 // bytes changed through Badger.
 const sealSize = 8
 
-func sealOf(key, value []byte) []byte {
-	h := sha256.New()
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(key))))
-	h.Write(key)
-	h.Write(value)
-	return h.Sum(nil)[:sealSize]
+func sealOf(key, value []byte) [sealSize]byte {
+	var room [512]byte
+	b := binary.BigEndian.AppendUint32(room[:0], uint32(len(key)))
+	sum := sha256.Sum256(append(append(b, key...), value...))
+	return [sealSize]byte(sum[:])
 }
 
-// seal appends the checksum to a value.
-func seal(key, value []byte) []byte {
-	return append(value[:len(value):len(value)], sealOf(key, value)...)
+// appendSealed appends a value and its checksum to b.
+func appendSealed(b, key, value []byte) []byte {
+	sum := sealOf(key, value)
+	return append(append(b, value...), sum[:]...)
 }
 
 // unseal returns the value without its checksum.
 func unseal(key, sealed []byte) ([]byte, error) {
 	n := len(sealed) - sealSize
-	if n < 0 || !bytes.Equal(sealOf(key, sealed[:n]), sealed[n:]) {
+	if n < 0 || sealOf(key, sealed[:n]) != [sealSize]byte(sealed[n:]) {
 		return nil, fmt.Errorf("state: %w", ErrDamaged)
 	}
 	return sealed[:n:n], nil

@@ -265,6 +265,9 @@ func (l *Ledger) found(ctx context.Context, bootstrap *tracev1.Bootstrap) error 
 	base := &published{snapshot: empty}
 	base.users.Store(1)
 	defer base.release()
+	if err := checkEmpty(empty); err != nil {
+		return err
+	}
 	l.chain, l.tiles = verify.NewChain(), new(edgeTiles)
 	b := newBatch(l.chain)
 	state := &overlay{base: base, current: b}
@@ -284,6 +287,20 @@ func (l *Ledger) found(ctx context.Context, bootstrap *tracev1.Bootstrap) error 
 	}
 	l.seal(b)
 	return l.commit(ctx, nil, b)
+}
+
+// checkEmpty checks that a store without a head holds nothing else either: it
+// would be a ledger that lost its head.
+func checkEmpty(s Snapshot) error {
+	empty := true
+	err := s.Scan(nil, nil, func(_, _ []byte) bool {
+		empty = false
+		return false
+	})
+	if err == nil && !empty {
+		return fmt.Errorf("the store has values and no head: %w", ErrDamaged)
+	}
+	return err
 }
 
 // bootstrap admits a statement that is recorded together with the genesis.

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
@@ -11,7 +13,8 @@ import (
 // implements custody.State and belongs to the goroutine that admits.
 type overlay struct {
 	base    *published
-	before  *batch // being committed, or nil
+	cache   *stateCache // of base; nil for none
+	before  *batch      // being committed, or nil
 	current *batch
 }
 
@@ -25,7 +28,26 @@ func (o *overlay) Get(key []byte) ([]byte, error) {
 			return v, nil
 		}
 	}
-	return getState(o.base.snapshot, key)
+	if o.cache == nil {
+		return getState(o.base.snapshot, key)
+	}
+	if v, ok := o.cache.get(key); ok {
+		return v, nil
+	}
+	v, err := getState(o.base.snapshot, key)
+	if v != nil {
+		o.cache.put(string(key), v)
+	}
+	return v, err
+}
+
+// next returns the overlay after current was handed over to be committed and
+// before is part of base.
+func (o *overlay) next(base *published, current *batch) *overlay {
+	if o.before != nil {
+		o.cache.update(o.before.state)
+	}
+	return &overlay{base: base, cache: o.cache, before: o.current, current: current}
 }
 
 // Put implements custody.State.
@@ -59,14 +81,15 @@ func (o *overlay) record(index uint64) (Record, error) {
 
 // batch is what one commit writes.
 type batch struct {
-	first   uint64 // index of the first record
-	records []Record
-	growth  *growth
-	state   map[string][]byte
-	tiles   []Write // full tiles, and those at the edge after it
-	bytes   int     // roughly what it will write
-	waiting []waiter
-	head    head // after it; set when it is handed to the committer
+	first      uint64 // index of the first record
+	records    []Record
+	growth     *growth
+	state      map[string][]byte
+	tiles      []Write // full tiles, and those at the edge after it
+	bytes      int     // roughly what it will write
+	stateBytes int     // at most what its state takes
+	waiting    []waiter
+	head       head // after it; set when it is handed to the committer
 }
 
 // waiter is an item whose fate the batch decides.
@@ -82,6 +105,7 @@ func newBatch(c *verify.Chain) *batch {
 func (b *batch) put(key, value []byte) {
 	b.state[string(key)] = value
 	b.bytes += len(key) + len(value) + 32
+	b.stateBytes += 1 + len(key) + len(value) + sealSize
 }
 
 // Records of a chunk: few enough that reading one is cheap, many enough that
@@ -91,20 +115,34 @@ const (
 	chunkBytes   = 128 << 10
 )
 
-// writes returns what the batch writes, except the head.
+// writes returns what the batch writes, except the head, in the order of keys,
+// which spares the store some searching.
 func (b *batch) writes() []Write {
-	writes := b.tiles
-	var chunk []byte
+	writes := make([]Write, 0, len(b.tiles)+len(b.state)+len(b.records)/chunkRecords+8)
+	writes = append(writes, b.tiles...)
+	chunk := make([]byte, 0, chunkBytes+chunkBytes/4)
 	n := 0
 	for i, r := range b.records {
 		chunk = appendRecord(chunk, r.Entry, r.Envelope)
 		if n++; n == chunkRecords || len(chunk) >= chunkBytes || i == len(b.records)-1 {
-			writes = append(writes, Write{Key: recordKey(r.Entry.Index), Value: chunk})
-			chunk, n = nil, 0
+			writes = append(writes, Write{Key: recordKey(r.Entry.Index), Value: packChunk(chunk)})
+			chunk, n = chunk[:0], 0
 		}
 	}
+	writes = b.appendState(writes)
+	slices.SortFunc(writes, func(a, b Write) int { return bytes.Compare(a.Key, b.Key) })
+	return writes
+}
+
+// appendState appends the state, all of it in one piece of memory.
+func (b *batch) appendState(writes []Write) []Write {
+	memory := make([]byte, 0, b.stateBytes)
 	for k, v := range b.state {
-		writes = append(writes, Write{Key: stateKey([]byte(k)), Value: seal([]byte(k), v)})
+		start := len(memory)
+		memory = append(append(memory, stateKeys), k...)
+		end := len(memory)
+		memory = appendSealed(memory, memory[start+1:end], v)
+		writes = append(writes, Write{Key: memory[start:end:end], Value: memory[end:len(memory):len(memory)]})
 	}
 	return writes
 }

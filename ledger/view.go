@@ -124,10 +124,13 @@ func findRecord(s Snapshot, index uint64) (Record, error) {
 	var found Record
 	bad := fmt.Errorf("entry %d: %w", index, ErrDamaged)
 	err := s.Scan(recordKey(index), []byte{recordKeys + 1}, func(_, value []byte) bool {
-		rest := append([]byte(nil), value...)
+		rest, err := unpackChunk(value)
+		if err != nil {
+			bad = err
+			return false
+		}
 		for len(rest) > 0 {
 			var r Record
-			var err error
 			if r, rest, err = takeRecord(rest); err != nil {
 				bad = err
 				return false
@@ -162,8 +165,7 @@ func (v *View) Record(index uint64) (Record, error) {
 }
 
 // Records calls visit for the records from start up to, not including, end, in
-// order and without a gap, until it returns an error, which is returned. The
-// record is valid only during the call.
+// order and without a gap, until it returns an error, which is returned.
 func (v *View) Records(ctx context.Context, start, end uint64, visit func(Record) error) error {
 	if end > v.Size() || start > end {
 		return fmt.Errorf("entries %d to %d: %w", start, end, ErrOutOfRange)
@@ -194,9 +196,11 @@ func (v *View) tileRecords(next, stop uint64, visit func(Record) error) error {
 	first := next
 	var bad error
 	err = v.p.snapshot.Scan(recordKey(next), []byte{recordKeys + 1}, func(_, value []byte) bool {
-		for len(value) > 0 && next < stop && bad == nil {
+		var rest []byte
+		rest, bad = unpackChunk(value)
+		for len(rest) > 0 && next < stop && bad == nil {
 			var r Record
-			if r, value, bad = takeRecord(value); bad != nil || r.Entry.Index < next {
+			if r, rest, bad = takeRecord(rest); bad != nil || r.Entry.Index < next {
 				continue
 			}
 			if r.Entry.Index != next || r.Entry.LeafHash() != verify.Hash(leaves[next-first]) {

@@ -17,7 +17,7 @@ var (
 	// was submitted is recorded; it may be submitted again after a while.
 	ErrQueueFull = errors.New("too much is waiting to be recorded")
 	// ErrStopped says that the writer does not run. Nothing of what was
-	// submitted is recorded.
+	// submitted is recorded, unless it was submitted before.
 	ErrStopped = errors.New("the ledger takes no submissions")
 	// ErrOutcomeUnknown says that a commit failed and only opening the ledger
 	// again can tell whether it happened. The same bytes may be submitted then.
@@ -234,7 +234,7 @@ type writer struct {
 // admitAll builds a batch from what waits, until the committer is ready for it.
 func (w *writer) admitAll() error {
 	base := w.l.View().p
-	w.state = &overlay{base: base, current: newBatch(w.l.chain)}
+	w.state = &overlay{base: base, cache: newStateCache(cachedValues), current: newBatch(w.l.chain)}
 	defer func() { w.state.base.release() }()
 	for {
 		queue, ready := w.l.queue, w.ready
@@ -261,6 +261,10 @@ func (w *writer) admitAll() error {
 	}
 }
 
+// cachedValues is how many state values each of the two generations of the
+// writer's cache holds, about 200 bytes each.
+const cachedValues = 1 << 16
+
 func (w *writer) full() bool {
 	b, limits := w.state.current, &w.l.limits
 	return len(b.records) >= limits.CommitStatements || b.bytes >= limits.CommitBytes || len(b.waiting) >= 2*limits.CommitStatements
@@ -273,7 +277,7 @@ func (w *writer) handOver() {
 	w.l.seal(b)
 	w.batches <- b
 	w.state.base.release()
-	w.state = &overlay{base: w.l.View().p, before: b, current: newBatch(w.l.chain)}
+	w.state = w.state.next(w.l.View().p, newBatch(w.l.chain))
 }
 
 // last hands over what was admitted before the context ended.

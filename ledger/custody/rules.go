@@ -27,11 +27,14 @@ type Recorded struct {
 
 func (r *Recorded) Error() string { return fmt.Sprintf("recorded at index %d", r.Index) }
 
-// Rules judge the statements of one ledger. They are immutable.
+// Rules judge the statements of one ledger. They are safe for concurrent use.
 type Rules struct {
 	ledgerID   verify.Hash
 	parameters *tracev1.RuleParameters
 	utcOffset  int32
+
+	keys         memo[tracev1.Key, *tracev1.Key]
+	participants memo[tracev1.Participant, *tracev1.Participant]
 }
 
 // NewRules returns the rules that a genesis activates. It fails if they are of
@@ -130,7 +133,7 @@ func (r *Rules) Admit(s State, at Place, sub *Submission) error {
 	if err := findRecorded(s, sub); err != nil {
 		return err
 	}
-	k, err := KeyByID(s, sub.KeyID[:])
+	k, err := r.keys.read(s, keyKey(sub.KeyID[:]))
 	if err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (r *Rules) Admit(s State, at Place, sub *Submission) error {
 	if k.RevokedIndex != nil {
 		return refuse(tracev1.RefusalReason_REFUSAL_REASON_KEY_REVOKED, "the key was revoked at index %d", k.GetRevokedIndex())
 	}
-	if err := checkAuthor(s, st); err != nil {
+	if err := r.checkAuthor(s, st); err != nil {
 		return err
 	}
 	if sub.refusal != nil {
@@ -184,12 +187,12 @@ var traders = []tracev1.Role{
 }
 
 // checkAuthor checks that the signer may state this sort of statement.
-func checkAuthor(s State, st *tracev1.Statement) error {
+func (r *Rules) checkAuthor(s State, st *tracev1.Statement) error {
 	switch st.GetStated().(type) {
 	case *tracev1.Statement_Genesis:
 		return refuse(tracev1.RefusalReason_REFUSAL_REASON_GENESIS_EXISTS, "a genesis stands at index 0 only")
 	case *tracev1.Statement_Transaction, *tracev1.Statement_Amendment, *tracev1.Statement_Void:
-		return checkTrader(s, st.GetSigner())
+		return r.checkTrader(s, st.GetSigner())
 	}
 	if st.GetSigner() != verify.AuthorityID {
 		return refuse(tracev1.RefusalReason_REFUSAL_REASON_ROLE, "only %q may state this", verify.AuthorityID)
@@ -197,8 +200,8 @@ func checkAuthor(s State, st *tracev1.Statement) error {
 	return nil
 }
 
-func checkTrader(s State, signer string) error {
-	p, err := ParticipantByID(s, signer)
+func (r *Rules) checkTrader(s State, signer string) error {
+	p, err := r.participants.read(s, key(participantKeys, signer))
 	if err != nil {
 		return err
 	}

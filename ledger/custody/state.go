@@ -143,8 +143,13 @@ func readMessage[M interface {
 	if err != nil || b == nil {
 		return none, err
 	}
-	if err := proto.Unmarshal(b, m); err != nil {
-		return none, fmt.Errorf("%w: key %q: %w", ErrState, key, err)
+	return parseMessage(key, b, m)
+}
+
+// parseMessage parses the value of a key into m.
+func parseMessage[M proto.Message](key, value []byte, m M) (M, error) {
+	if err := proto.Unmarshal(value, m); err != nil {
+		return m, fmt.Errorf("%w: key %q: %w", ErrState, key, err)
 	}
 	return m, nil
 }

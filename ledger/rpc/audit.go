@@ -163,7 +163,7 @@ func (s auditService) entries(ctx context.Context, start, end uint64, full bool)
 				return err
 			}
 			if ok {
-				e.Envelope = cloneEnvelope(r.Envelope)
+				e.Envelope = r.Envelope
 			}
 		}
 		if size >= entryMessageBytes {

@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 
 	"google.golang.org/grpc/codes"
@@ -50,12 +49,6 @@ func (s *Server) readable(v *ledger.View, c *caller, by any) (ledger.Record, err
 		err = errNotFound
 	}
 	return r, err
-}
-
-func cloneEnvelope(e *tracev1.Envelope) *tracev1.Envelope {
-	return &tracev1.Envelope{
-		Payload: bytes.Clone(e.GetPayload()), KeyId: bytes.Clone(e.GetKeyId()), SignatureBlock: bytes.Clone(e.GetSignatureBlock()),
-	}
 }
 
 // GetStatement implements ledgerv1.QueryServiceServer.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (a *Auditor) Add(entry []byte, env *tracev1.Envelope) error {
 	if err != nil {
 		return &Finding{Index: a.chain.Size(), Kind: MalformedEntry, Detail: err.Error()}
 	}
-	resumed := a.kept != nil && a.chain.Size() == a.kept.Size
+	resumed := a.kept != nil && a.kept.Size > 0 && a.chain.Size() == a.kept.Size
 	if err := a.chain.Append(e, nil); err != nil {
 		if f := AsFinding(err); resumed && f.Kind == BrokenChain {
 			f.Kind, f.Detail = Rewritten, fmt.Sprintf("the entry does not follow what was kept of the first %d: at least one of those was changed since", e.Index)
@@ -82,7 +83,7 @@ func (a *Auditor) Add(entry []byte, env *tracev1.Envelope) error {
 func (a *Auditor) Finish(cp *Checkpoint) error {
 	if a.chain.Size() != cp.Size {
 		return &Finding{Index: a.chain.Size(), Kind: MissingEntry,
-			Detail: fmt.Sprintf("the checkpoint promises %d entries, only %d came", cp.Size, a.chain.Size())}
+			Detail: fmt.Sprintf("the checkpoint promises %d entries, %d came", cp.Size, a.chain.Size())}
 	}
 	if a.chain.Root() != cp.Root {
 		return &Finding{Index: cp.Size, Kind: WrongRoot,
@@ -102,11 +103,19 @@ type auditState struct {
 	Edge       [][]byte   `json:"edge"`
 	Keys       []keptKeys `json:"keys,omitempty"`
 	Full       bool       `json:"full"`
+	Sum        string     `json:"sha256"` // of all the others
+}
+
+func (s auditState) sum() (string, error) {
+	s.Sum = ""
+	b, err := json.Marshal(s)
+	return Hash(sha256.Sum256(b)).String(), err
 }
 
 // State returns what ResumeAuditor goes on from, as JSON. It is complete after
-// a Finish that found nothing; an auditor that stopped in between has none.
-func (a *Auditor) State() ([]byte, error) {
+// a Finish that found nothing; an auditor that stopped in between has none. It
+// has a checksum against damage, and nothing against those who may write it.
+func (a *Auditor) State() (state []byte, err error) {
 	if a.kept == nil || a.kept.Size != a.chain.Size() {
 		return nil, errors.New("an audit that did not finish has no state to keep")
 	}
@@ -118,16 +127,22 @@ func (a *Auditor) State() ([]byte, error) {
 	if a.keys != nil {
 		s.Full, s.Keys = true, a.keys.export()
 	}
+	if s.Sum, err = s.sum(); err != nil {
+		return nil, fmt.Errorf("writing audit state: %w", err)
+	}
 	return json.MarshalIndent(s, "", "  ")
 }
 
 // ResumeAuditor returns an auditor that goes on from a state. The state is
-// trusted as the auditor's own, but must be whole: of this log, with edge and
-// checkpoint that agree.
+// trusted as the auditor's own, but must be whole: undamaged, of this log, with
+// edge and checkpoint that agree.
 func ResumeAuditor(log *Log, state []byte) (*Auditor, error) {
 	var s auditState
 	if err := json.Unmarshal(state, &s); err != nil {
 		return nil, fmt.Errorf("reading audit state: %w", err)
+	}
+	if sum, err := s.sum(); err != nil || sum != s.Sum {
+		return nil, errors.New("reading audit state: it is damaged")
 	}
 	if s.LedgerID != log.id.String() {
 		return nil, fmt.Errorf("reading audit state: it is of ledger %s, not %s", s.LedgerID, log.id)
@@ -149,7 +164,9 @@ func ResumeAuditor(log *Log, state []byte) (*Auditor, error) {
 	}
 	a := &Auditor{log: log, chain: chain, kept: cp}
 	if s.Full {
-		a.keys, err = importKeys(s.Keys)
+		if a.keys, err = importKeys(s.Keys); err != nil {
+			return nil, err
+		}
 	}
-	return a, err
+	return a, nil
 }

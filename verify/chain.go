@@ -3,12 +3,12 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/merkle/rfc6962"
 )
 
-var rangeFactory = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+var rangeFactory = &compact.RangeFactory{Hash: hasher.HashChildren}
 
 // Chain is what remains of a log that was read from its beginning: its size,
 // the last link and the right edge of its tree. It takes constant memory (32
@@ -26,7 +26,7 @@ func NewChain() *Chain { return &Chain{edge: rangeFactory.NewEmptyRange(0)} }
 // RestoreChain returns the chain of a log of some size from what Last, LastTime
 // and Edge returned.
 func RestoreChain(size uint64, last Hash, lastTimeMicros int64, edge []Hash) (*Chain, error) {
-	r, err := rangeFactory.NewRange(0, size, hashSlices(edge))
+	r, err := rangeFactory.NewRange(0, size, hashSlices(slices.Clone(edge)))
 	if err != nil {
 		return nil, fmt.Errorf("restoring chain: %w", err)
 	}
@@ -56,7 +56,7 @@ func (c *Chain) Edge() []Hash {
 // size has bits set.
 func (c *Chain) Root() Hash {
 	if c.Size() == 0 {
-		return Hash(rfc6962.DefaultHasher.EmptyRoot())
+		return Hash(hasher.EmptyRoot())
 	}
 	root, err := c.edge.GetRootHash(nil)
 	if err != nil {

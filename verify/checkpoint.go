@@ -40,6 +40,9 @@ type Log struct {
 // checkpoint verifier key in the C2SP signed-note form, whose name is the
 // origin.
 func NewLog(id Hash, checkpointVKey string) (*Log, error) {
+	if _, err := CheckpointKey(checkpointVKey); err != nil {
+		return nil, err
+	}
 	v, err := note.NewVerifier(checkpointVKey)
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoint verifier key: %w", err)
@@ -68,7 +71,7 @@ func (l *Log) OpenCheckpoint(signed []byte) (*Checkpoint, error) {
 		return nil, fmt.Errorf("%w: %v", ErrCheckpoint, err)
 	}
 	if string(cp.Marshal()) != n.Text {
-		return nil, fmt.Errorf("%w: it has extension lines", ErrCheckpoint)
+		return nil, fmt.Errorf("%w: it has extension lines, or size or root in another form than the shortest", ErrCheckpoint)
 	}
 	root, err := ParseHash(cp.Hash)
 	if err != nil {
@@ -90,9 +93,10 @@ func SignCheckpoint(signer note.Signer, size uint64, root Hash) (*Checkpoint, er
 
 // CheckpointKey returns the public key within a verifier key, in the form of
 // statement keys, so that the two can be told apart. It fails unless the key
-// is of the plain Ed25519 kind.
+// is of the plain Ed25519 kind, acceptable and written in its one form.
 func CheckpointKey(vkey string) (*PublicKey, error) {
-	if _, err := note.NewVerifier(vkey); err != nil {
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
 		return nil, fmt.Errorf("reading checkpoint verifier key: %w", err)
 	}
 	const ed25519Kind = 1
@@ -100,6 +104,9 @@ func CheckpointKey(vkey string) (*PublicKey, error) {
 	raw, err := base64.StdEncoding.DecodeString(strings.SplitN(vkey, "+", 3)[2])
 	if err != nil || len(raw) != 33 || raw[0] != ed25519Kind {
 		return nil, fmt.Errorf("reading checkpoint verifier key: %w", ErrKeyForm)
+	}
+	if form, err := note.NewEd25519VerifierKey(v.Name(), raw[1:]); err != nil || form != vkey {
+		return nil, fmt.Errorf("reading checkpoint verifier key: %w: %q should be %q", ErrKeyForm, vkey, form)
 	}
 	return ParsePublicKey(append(append([]byte(nil), ed25519Prefix...), raw[1:]...))
 }

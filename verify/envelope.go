@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/transparency-dev/merkle/proof"
-	"github.com/transparency-dev/merkle/rfc6962"
-
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
 
@@ -115,21 +112,21 @@ func (s *SignatureBlock) AppendBinary(b []byte) []byte {
 	return b
 }
 
-// root returns the root of the batch that the path leads to.
-func (s *SignatureBlock) root(leaf Hash) (Hash, error) {
-	root, err := proof.RootFromInclusionProof(rfc6962.DefaultHasher, s.Position, s.Size, leaf[:], hashSlices(s.Path))
-	if err != nil {
-		return Hash{}, blockError("%v", err)
+// root returns the root of the batch that the path of a parsed block leads to
+// (RFC 9162, section 2.1.3.2). Up to the level where the leaf and the last one
+// of the tree meet, the side of a sibling is a bit of the position; above it
+// every sibling is on the left.
+func (s *SignatureBlock) root(leaf Hash) Hash {
+	inner := bits.Len64(s.Position ^ (s.Size - 1))
+	root := leaf
+	for i, sibling := range s.Path {
+		if i < inner && s.Position>>i&1 == 0 {
+			root = nodeHash(root, sibling)
+		} else {
+			root = nodeHash(sibling, root)
+		}
 	}
-	return Hash(root), nil
-}
-
-func hashSlices(hs []Hash) [][]byte {
-	out := make([][]byte, len(hs))
-	for i := range hs {
-		out[i] = hs[i][:]
-	}
-	return out
+	return root
 }
 
 // VerifySignature checks the signature block of a payload against a key: the
@@ -153,10 +150,7 @@ func VerifySignature(p *Payload, key *PublicKey, block []byte, memory *BatchMemo
 }
 
 func (s *SignatureBlock) verifyBatch(leaf Hash, key *PublicKey, memory *BatchMemory) error {
-	root, err := s.root(leaf)
-	if err != nil {
-		return err
-	}
+	root := s.root(leaf)
 	id := batchIdentity{keyID: key.id, size: s.Size, root: root, signature: [SignatureSize]byte(s.Signature)}
 	if memory.holds(id) {
 		return nil
@@ -210,7 +204,7 @@ func (s *Signer) envelope(p *Payload, block *SignatureBlock) *tracev1.Envelope {
 	return &tracev1.Envelope{
 		Payload:        p.Bytes,
 		KeyId:          s.key.id[:],
-		SignatureBlock: block.AppendBinary(nil),
+		SignatureBlock: block.AppendBinary(make([]byte, 0, batchBlockSize+len(block.Path)*HashSize)),
 	}
 }
 
@@ -236,7 +230,7 @@ func newBatchTree(leaves []Hash) batchTree {
 func (t batchTree) root() Hash { return t[len(t)-1][0] }
 
 func (t batchTree) path(index uint64) []Hash {
-	var path []Hash
+	path := make([]Hash, 0, len(t)-1)
 	for _, level := range t[:len(t)-1] {
 		if sibling := index ^ 1; sibling < uint64(len(level)) {
 			path = append(path, level[sibling])
@@ -244,8 +238,4 @@ func (t batchTree) path(index uint64) []Hash {
 		index >>= 1
 	}
 	return path
-}
-
-func nodeHash(l, r Hash) Hash {
-	return Hash(rfc6962.DefaultHasher.HashChildren(l[:], r[:]))
 }

@@ -45,25 +45,30 @@ const statementHashDomain = "magnet-ledger statement v1\n"
 // separated by single spaces.
 func PAE(payloadType string, body []byte) []byte {
 	b := make([]byte, 0, len(payloadType)+len(body)+32)
-	return appendPAE(b, payloadType, body)
+	return append(appendPAEHead(b, payloadType, len(body)), body...)
 }
 
-func appendPAE(b []byte, payloadType string, body []byte) []byte {
+// appendPAEHead appends the encoding up to the body.
+func appendPAEHead(b []byte, payloadType string, bodySize int) []byte {
 	b = append(b, "DSSEv1 "...)
 	b = strconv.AppendInt(b, int64(len(payloadType)), 10)
 	b = append(b, ' ')
 	b = append(b, payloadType...)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, ' ')
-	return append(b, body...)
+	b = strconv.AppendInt(b, int64(bodySize), 10)
+	return append(b, ' ')
 }
 
 // PayloadLeaf returns the leaf of a payload: SHA-256(0x00 || PAE). It is what
 // the tree of a batch stands on, and what a statement hash begins with.
 func PayloadLeaf(payload []byte) Hash {
-	b := make([]byte, 1, len(StatementType)+len(payload)+33)
-	return sha256.Sum256(appendPAE(b, StatementType, payload))
+	h := sha256.New()
+	head := make([]byte, 1, len(StatementType)+33)
+	h.Write(appendPAEHead(head, StatementType, len(payload)))
+	h.Write(payload)
+	var leaf Hash
+	h.Sum(leaf[:0])
+	return leaf
 }
 
 // StatementHash returns the hash that stands for a signed statement in the log:

@@ -101,7 +101,7 @@ func inPrimeOrderSubgroup(a []byte) bool {
 	identity := edwards25519.NewIdentityPoint()
 	// [l-1]P = -P says that the order of P divides l, which is prime.
 	minusOne := new(edwards25519.Scalar).Negate(scalarOne())
-	q := new(edwards25519.Point).ScalarMult(minusOne, p)
+	q := new(edwards25519.Point).VarTimeDoubleScalarBaseMult(minusOne, p, edwards25519.NewScalar())
 	return q.Add(q, p).Equal(identity) == 1 && p.Equal(identity) == 0
 }
 
@@ -192,7 +192,11 @@ func (s *Signer) ProvePossession(ledgerID Hash, participantID string) ([]byte, e
 
 func (s *Signer) sign(message []byte) ([]byte, error) {
 	if s.key.algorithm == Ed25519 {
-		return s.private.Sign(rand.Reader, message, crypto.Hash(0))
+		sig, err := s.private.Sign(rand.Reader, message, crypto.Hash(0))
+		if err == nil && len(sig) != SignatureSize {
+			err = fmt.Errorf("the signer's Ed25519 signature has %d bytes, not %d", len(sig), SignatureSize)
+		}
+		return sig, err
 	}
 	digest := sha256.Sum256(message)
 	der, err := s.private.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -208,8 +212,12 @@ func lowS(der []byte) ([]byte, error) {
 	if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) != 0 {
 		return nil, errors.New("the signer's ECDSA signature is not DER")
 	}
+	n := elliptic.P256().Params().N
+	if rs.R.Sign() <= 0 || rs.R.Cmp(n) >= 0 || rs.S.Sign() <= 0 || rs.S.Cmp(n) >= 0 {
+		return nil, errors.New("the signer's ECDSA signature is not within 1 and n-1")
+	}
 	if rs.S.Cmp(p256HalfOrder) > 0 {
-		rs.S.Sub(elliptic.P256().Params().N, rs.S)
+		rs.S.Sub(n, rs.S)
 	}
 	out := make([]byte, SignatureSize)
 	rs.R.FillBytes(out[:32])

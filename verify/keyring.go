@@ -79,7 +79,7 @@ func (r *keyRing) judge(log *Log, e Entry, env *tracev1.Envelope) error {
 		return fault(WrongLedger, "a genesis stands at index 0 and only there")
 	}
 	if e.Index == 0 {
-		return r.found(env, e)
+		return r.found(log, env, fault)
 	}
 	k := r.keys[keyID]
 	switch {
@@ -97,13 +97,16 @@ func (r *keyRing) judge(log *Log, e Entry, env *tracev1.Envelope) error {
 }
 
 // found takes the keys of the genesis.
-func (r *keyRing) found(env *tracev1.Envelope, e Entry) error {
+func (r *keyRing) found(log *Log, env *tracev1.Envelope, fault func(FindingKind, string, ...any) error) error {
 	g, err := OpenGenesis(env)
 	if err != nil {
-		return &Finding{Index: 0, Kind: BadForm, Detail: err.Error()}
+		return fault(BadForm, "%v", err)
 	}
 	for owner, key := range g.Keys {
-		r.keys[key.id] = &ringKey{key: key, owner: owner, registered: e.Index}
+		r.keys[key.id] = &ringKey{key: key, owner: owner, registered: 0}
+	}
+	if g.Log.vkey != log.vkey {
+		return fault(WrongLedger, "the genesis names checkpoint key %s, the pinned one is %s", g.Log.vkey, log.vkey)
 	}
 	return nil
 }
@@ -113,6 +116,9 @@ func (r *keyRing) follow(log *Log, e Entry, st *tracev1.Statement, fault func(Fi
 	registered, revoked := st.GetKeyRegistered(), st.GetKeyRevoked()
 	if (registered != nil || revoked != nil) && st.GetSigner() != AuthorityID {
 		return fault(WrongAuthor, "keys are registered and revoked by the authority alone")
+	}
+	if registered.GetParticipantId() == RootID {
+		return fault(WrongAuthor, "keys of root are not the authority's to register")
 	}
 	if registered != nil {
 		key, err := ParsePublicKey(registered.GetSpki())
@@ -125,12 +131,18 @@ func (r *keyRing) follow(log *Log, e Entry, st *tracev1.Statement, fault func(Fi
 		if r.keys[key.id] != nil {
 			return fault(KeyNotValid, "the key was registered before")
 		}
+		if checkpoint, err := CheckpointKey(log.vkey); err == nil && checkpoint.id == key.id {
+			return fault(KeyNotValid, "the key signs the checkpoints")
+		}
 		r.keys[key.id] = &ringKey{key: key, owner: registered.GetParticipantId(), registered: e.Index}
 	}
 	if revoked != nil {
 		k := r.keys[hashOrZero(revoked.GetKeyId())]
 		if k == nil || k.revoked != 0 {
 			return fault(UnknownKey, "no valid key is revoked by the statement")
+		}
+		if k.owner == RootID {
+			return fault(WrongAuthor, "keys of root are not the authority's to revoke")
 		}
 		k.revoked = e.Index
 	}

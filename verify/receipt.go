@@ -145,6 +145,8 @@ func checkRegistration(registration, signed *Proven) error {
 		return errors.New("the statement registers no key")
 	case st.GetSigner() != AuthorityID:
 		return errors.New("it is not by the authority")
+	case k.GetParticipantId() == RootID:
+		return errors.New("keys of root are not the authority's to register")
 	case !bytes.Equal(signed.Key.spki, k.GetSpki()):
 		return errors.New("it registers another key")
 	case k.GetParticipantId() != signed.Payload.Statement.GetSigner():

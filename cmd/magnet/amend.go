@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,12 +65,13 @@ func (s *session) latest(ctx context.Context, number string) (*tracev1.Statement
 		}
 		proven, err := s.client.Log().VerifyReceipt(resp.GetStatement().GetEnvelope(), resp.GetReceipt())
 		if err != nil {
-			return nil, verify.Hash{}, answerNo{err}
+			return nil, verify.Hash{}, err
 		}
-		switch resp.GetStatement().GetState() {
-		case ledgerv1.StatementState_STATEMENT_STATE_VOIDED:
+		state := resp.GetStatement().GetState()
+		switch {
+		case state == ledgerv1.StatementState_STATEMENT_STATE_VOIDED, proven.Payload.Statement.GetVoid() != nil:
 			return nil, verify.Hash{}, no("the transaction was voided")
-		case ledgerv1.StatementState_STATEMENT_STATE_AMENDED:
+		case state == ledgerv1.StatementState_STATEMENT_STATE_AMENDED:
 			req = &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_StatementHash{StatementHash: resp.GetStatement().GetLatestHash()}}
 			continue
 		}
@@ -83,17 +85,22 @@ func (s *session) amend(ctx context.Context, number string, tx *tracev1.Transact
 	if err != nil {
 		return err
 	}
-	recorded := st.GetTransaction()
-	if a := st.GetAmendment(); a != nil {
-		recorded = a.GetReplacement()
-	}
-	if proto.Equal(recorded, tx) {
+	if proto.Equal(transactionOf(st), tx) {
 		s.say("%s is on record like this.", number)
 		return nil
 	}
 	return s.follow(ctx, hash, &tracev1.Statement{Stated: &tracev1.Statement_Amendment{
 		Amendment: &tracev1.Amendment{Target: hash[:], Replacement: tx, Reason: reason},
 	}}, "amended "+number)
+}
+
+// transactionOf returns the transaction that a statement or an amendment states,
+// or nil.
+func transactionOf(st *tracev1.Statement) *tracev1.Transaction {
+	if a := st.GetAmendment(); a != nil {
+		return a.GetReplacement()
+	}
+	return st.GetTransaction()
 }
 
 // follow records a statement that follows another. Its id comes from what it
@@ -109,6 +116,11 @@ func (s *session) follow(ctx context.Context, hash verify.Hash, st *tracev1.Stat
 		return err
 	}
 	r, err := s.client.Submit(ctx, envs[0])
+	var refusal *client.RefusalError
+	if errors.As(err, &refusal) && (refusal.Refusal.GetReason() == tracev1.RefusalReason_REFUSAL_REASON_STATEMENT_EXISTS ||
+		refusal.Refusal.GetReason() == tracev1.RefusalReason_REFUSAL_REASON_TARGET_STALE) {
+		return no("the transaction was amended or voided at the same moment; run the command again if it still holds: %w", err)
+	}
 	if err != nil {
 		return err
 	}

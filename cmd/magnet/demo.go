@@ -240,14 +240,14 @@ func (d *demo) enrol(ctx context.Context) error {
 	if err := authority.approve(ctx, filepath.Join(dir, "request.json"), approval, []tracev1.Role{tracev1.Role_ROLE_PRODUCER}); err != nil {
 		return err
 	}
-	if err := finishEnrolment(dir, approval); err != nil {
-		return err
-	}
-	d.say("   %s is admitted, its key registered.", exporterID)
 	_, err = authority.state(ctx, &tracev1.Statement{Stated: &tracev1.Statement_ReadingRightGranted{
 		ReadingRightGranted: &tracev1.ReadingRightGranted{ParticipantId: "auditor", AllSellers: true},
 	}})
-	return err
+	if err != nil {
+		return err
+	}
+	d.say("   %s is admitted, its key registered.", exporterID)
+	return finishEnrolment(dir, approval) // the profile comes last: it says that all is done
 }
 
 // transactions returns the flows as transactions: one a year and customer, as

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -223,12 +224,13 @@ func (s *session) approve(ctx context.Context, request, out string, roles []trac
 	if err != nil {
 		return err
 	}
-	if err := s.admit(ctx, req, roles, key); err != nil {
-		return err
-	}
+	// Nothing is recorded for a request that gets no certificate.
 	leaf, err := authority.IssueParticipant(csr, req.GetParticipantId(), time.Now().Add(-time.Minute), leafLifetime)
 	if err != nil {
-		return fmt.Errorf("issuing certificate: %w", err)
+		return no("issuing certificate: %w", err)
+	}
+	if err := s.admit(ctx, req, roles, key); err != nil {
+		return err
 	}
 	id := key.ID()
 	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -271,7 +273,8 @@ func (s *session) admit(ctx context.Context, req *ledgerv1.EnrolmentRequest, rol
 	}
 	m := admission(req, roles)
 	if p := known.GetParticipant(); p != nil {
-		same := proto.Equal(p.GetName(), m.GetName()) && p.GetCountry() == m.GetCountry() && len(p.GetIdentifiers()) == len(m.GetIdentifiers())
+		same := proto.Equal(p.GetName(), m.GetName()) && p.GetCountry() == m.GetCountry() &&
+			slices.EqualFunc(p.GetIdentifiers(), m.GetIdentifiers(), func(a, b *tracev1.Identifier) bool { return proto.Equal(a, b) })
 		if !same {
 			return no("participant id %q belongs to somebody else: %s", p.GetParticipantId(), nameOf(p.GetName()))
 		}
@@ -305,7 +308,7 @@ func (a *app) enrollFinishCommand() *cobra.Command {
 				return err
 			}
 			path := filepath.Join(args[0], "profile.yaml")
-			a.say("Wrote %s.", path)
+			a.say("Enrolled: %s names your certificate and keys.", path)
 			a.say("\nNext:\n  magnet template csv > june.csv\n  magnet -p %s submit --dry-run june.csv", path)
 			return nil
 		},
@@ -344,11 +347,24 @@ func finishEnrolment(dir, approval string) error {
 		own == nil || !own.Equal(chain[0].PublicKey):
 		return no("the approval is for another request than %s", filepath.Join(dir, "request.json"))
 	}
-	if err := writeCertificates(filepath.Join(dir, "tls.pem"), chain...); err != nil {
+	return writeProfile(dir, req.GetParticipantId(), chain)
+}
+
+// writeProfile writes a certificate, in place of an older one, and the profile,
+// unless there is one: it may have been edited.
+func writeProfile(dir, id string, chain []*x509.Certificate) error {
+	certificate, path := filepath.Join(dir, "tls.pem"), filepath.Join(dir, "profile.yaml")
+	if err := os.Remove(certificate); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	p := profile{Participant: req.GetParticipantId(), Ledger: "ledger.card", Certificate: "tls.pem", Key: "tls.key", SigningKey: "signing.key"}
-	return p.write(filepath.Join(dir, "profile.yaml"))
+	if err := writeCertificates(certificate, chain...); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	p := profile{Participant: id, Ledger: "ledger.card", Certificate: "tls.pem", Key: "tls.key", SigningKey: "signing.key"}
+	return p.write(path)
 }
 
 // readMessage reads protobuf JSON.

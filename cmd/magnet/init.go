@@ -101,7 +101,11 @@ func (a *app) sayFounded(dir string, f founding) {
 		a.say("\nMove %s and %s to machines that do not serve the ledger, now.", filepath.Join(dir, "root"), filepath.Join(dir, "authority"))
 	}
 	a.say("\nNext:\n  magnetd --config %s &", filepath.Join(dir, "magnetd.yaml"))
-	a.say("  magnet enroll request --ledger %s --id acme --name \"ACME\" --country CN --out acme", filepath.Join(dir, "ledger.card"))
+	dev := ""
+	if f.dev {
+		dev = " --dev"
+	}
+	a.say("  magnet enroll request --ledger %s --id acme --name \"ACME\" --country CN --out acme%s", filepath.Join(dir, "ledger.card"), dev)
 }
 
 // found makes the directory of a new ledger, as a whole or not at all.

@@ -13,11 +13,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger/client"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // Exit codes.
@@ -60,10 +64,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return exitCode(err)
 }
 
-// errorText returns an error for people: of a status alone, only its words.
+// errorText returns an error for people: of a status only its words.
 func errorText(err error) string {
-	if st, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
-		return st.GRPCStatus().Message()
+	var st interface {
+		error
+		GRPCStatus() *status.Status
+	}
+	if errors.As(err, &st) {
+		return strings.Replace(err.Error(), st.Error(), st.GRPCStatus().Message(), 1)
 	}
 	return err.Error()
 }
@@ -78,15 +86,24 @@ func no(format string, args ...any) error { return answerNo{fmt.Errorf(format, a
 
 func exitCode(err error) int {
 	var answer answerNo
+	var refusal *client.RefusalError
 	switch st, ok := status.FromError(err); {
-	case errors.As(err, &answer):
+	case errors.As(err, &answer), isLie(err):
 		return exitNo
+	case ok && st.Code() == codes.InvalidArgument && !errors.As(err, &refusal):
+		return exitUse
 	case ok && (st.Code() == codes.Unavailable || st.Code() == codes.DeadlineExceeded):
 		return exitNoServer
 	case ok, errors.Is(err, context.Canceled):
 		return exitNo
 	}
 	return exitUse
+}
+
+// isLie reports whether an error is evidence of a lying server.
+func isLie(err error) bool {
+	var fork *client.ForkError
+	return errors.As(err, &fork) || errors.Is(err, verify.ErrCheckpoint) || errors.Is(err, verify.ErrProof) || errors.Is(err, verify.ErrReceipt)
 }
 
 func (a *app) root() *cobra.Command {

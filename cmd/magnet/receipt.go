@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -101,6 +103,9 @@ func verifyReceipt(path, cardPath string) (*verify.Proven, error) {
 		return nil, err
 	}
 	bundle, err := client.ReadBundle(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, answerNo{err}
 	}

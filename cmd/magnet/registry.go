@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,13 +165,23 @@ func (a *app) keyRequestCommand() *cobra.Command {
 			if err := a.requestKey(args[0], args[1], dev); err != nil {
 				return err
 			}
-			a.say("Wrote %s for the authority. When it is registered, name %s as signing_key in your profile.", args[1], args[0])
+			a.say("Wrote %s for the authority. When it is registered, set signing_key: %s in %s.", args[1], a.besideProfile(args[0]), a.profile)
 			a.say("\nNext, by the authority:\n  magnet -p reg/profiles/authority.yaml key register %s", args[1])
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&dev, "dev", false, "a key without a passphrase")
 	return cmd
+}
+
+// besideProfile returns a path as the profile names it: relative to its file.
+func (a *app) besideProfile(path string) string {
+	dir, err1 := filepath.Abs(filepath.Dir(a.profile))
+	file, err2 := filepath.Abs(path)
+	if named, err := filepath.Rel(dir, file); errors.Join(err1, err2, err) == nil {
+		return named
+	}
+	return path
 }
 
 // requestKey makes a key and a request that holds nothing but the key and the

@@ -113,10 +113,13 @@ func (a *app) statementListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List transactions and their amendments",
 		Example: `  magnet -p acme/profile.yaml statement list --from 2025-06 --to 2025-06
-  magnet -p acme/profile.yaml statement list --state live --csv > recorded.csv`,
+  magnet -p acme/profile.yaml statement list --csv > recorded.csv`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			req := &ledgerv1.ListStatementsRequest{PageSize: 1000}
+			if asCSV && len(states) == 0 {
+				states = []string{"live"} // a file that can be submitted has each number once
+			}
 			if req.Filter, req.Period, err = filter.filter(); err != nil {
 				return err
 			}
@@ -139,7 +142,7 @@ func (a *app) statementListCommand() *cobra.Command {
 		},
 	}
 	filter.add(cmd.Flags())
-	cmd.Flags().StringSliceVar(&states, "state", nil, "live, amended, voided (default: all)")
+	cmd.Flags().StringSliceVar(&states, "state", nil, "live, amended, voided (default: all; with --csv: live)")
 	cmd.Flags().BoolVar(&asCSV, "csv", false, "print in the format of `magnet submit`")
 	return cmd
 }
@@ -190,11 +193,7 @@ func readListed(st *ledgerv1.RecordedStatement) (listedStatement, error) {
 	if verify.StatementHash(payload.Leaf, keyID, env.GetSignatureBlock()) != entry.StatementHash {
 		return listedStatement{}, no("the server sent another statement for entry %d than the one it stands for", entry.Index)
 	}
-	tx := payload.Statement.GetTransaction()
-	if amended := payload.Statement.GetAmendment(); amended != nil {
-		tx = amended.GetReplacement()
-	}
-	return listedStatement{recorded: st, entry: entry, signer: payload.Statement.GetSigner(), tx: tx}, nil
+	return listedStatement{recorded: st, entry: entry, signer: payload.Statement.GetSigner(), tx: transactionOf(payload.Statement)}, nil
 }
 
 func (s *session) printStatements(list []listedStatement) error {

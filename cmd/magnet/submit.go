@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +11,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger/client"
 	"github.com/magnet-ledger/magnet-ledger/ledger/client/csvfile"
@@ -53,6 +56,7 @@ type submitOptions struct {
 	batch    int
 	receipts string // directory
 	rejected string // file
+	next     bool   // say what comes next
 }
 
 func (a *app) submitCommand() *cobra.Command {
@@ -79,6 +83,7 @@ to FILE.rejected.csv with the reason in a last column: mend and submit that.`,
 			if opts.dryRun {
 				return a.dryRun(args[0])
 			}
+			opts.next = true
 			s, err := a.signing()
 			if err != nil {
 				return err
@@ -128,17 +133,28 @@ func (a *app) dryRun(path string) error {
 	if len(f.Rejected)+ahead > 0 {
 		return answerNo{errors.New("some transactions would be rejected")}
 	}
+	if a.profile != "" {
+		a.say("\nNext:\n  magnet -p %s submit %s", a.profile, path)
+	}
 	return nil
 }
 
 func (a *app) sayRejections(f *csvfile.File) {
+	var lines []string
+	for _, r := range f.Rejected {
+		lines = append(lines, r.String())
+	}
+	a.sayFirst(lines)
+}
+
+// sayFirst prints the first of some complaints.
+func (a *app) sayFirst(lines []string) {
 	const most = 20
-	for i, r := range f.Rejected {
-		if i == most {
-			fmt.Fprintf(a.err, "… and %d more\n", len(f.Rejected)-most)
-			return
-		}
-		fmt.Fprintln(a.err, r.String())
+	for _, line := range lines[:min(most, len(lines))] {
+		fmt.Fprintln(a.err, line)
+	}
+	if len(lines) > most {
+		fmt.Fprintf(a.err, "… and %d more\n", len(lines)-most)
 	}
 }
 
@@ -263,8 +279,9 @@ func (r *submission) id(number string) client.StatementID {
 }
 
 // kept reports whether the outbox holds a transaction with the content of a
-// payload. If it holds another, that was refused, or differs from what is on
-// record: the server will tell.
+// payload, signed with the key that signs now. If it holds another, that was
+// refused, or differs from what is on record, or is on record with the key of
+// then: the server will tell.
 func (r *submission) kept(number string, payload *verify.Payload) (bool, error) {
 	draft, err := r.outbox.Get(r.id(number))
 	if errors.Is(err, client.ErrNoDraft) {
@@ -277,7 +294,8 @@ func (r *submission) kept(number string, payload *verify.Payload) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	return client.SameContent(old.Statement, payload.Statement), nil
+	key := r.author.Signer.Public().ID()
+	return bytes.Equal(draft.Envelope.GetKeyId(), key[:]) && client.SameContent(old.Statement, payload.Statement), nil
 }
 
 // drafts yields the envelopes of the file's transactions, in its order.
@@ -309,7 +327,7 @@ func (r *submission) outcome(ctx context.Context, number string, o client.Outcom
 // same content, signed again on another machine.
 func (r *submission) refusal(ctx context.Context, number string, o client.Outcome) error {
 	if o.Refusal.Refusal.GetReason() != tracev1.RefusalReason_REFUSAL_REASON_STATEMENT_EXISTS {
-		r.refused[number] = o.Refusal.Error()
+		r.refused[number] = strings.TrimPrefix(o.Refusal.Error(), "refused: ")
 		return nil
 	}
 	c, err := r.client.Compare(ctx, o.Envelope)
@@ -317,11 +335,33 @@ func (r *submission) refusal(ctx context.Context, number string, o client.Outcom
 		return err
 	}
 	if !c.Same {
-		r.refused[number] = fmt.Sprintf("recorded at index %d with other content: use `magnet amend`", c.Index)
-		return nil
+		return r.differing(ctx, number, o.Position, c.Index)
 	}
 	r.done.Already++
 	return r.keepReceipt(ctx, number, c.Recorded)
+}
+
+// differing finds out whether a transaction that was recorded otherwise was
+// amended since to what the file says.
+func (r *submission) differing(ctx context.Context, number string, position, index uint64) error {
+	st, hash, err := r.latest(ctx, number)
+	var voided answerNo
+	switch {
+	case errors.As(err, &voided):
+		r.refused[number] = fmt.Sprintf("recorded at index %d with other content, and voided since", index)
+		return nil
+	case err != nil:
+		return err
+	case !proto.Equal(transactionOf(st), r.file.Transactions[position].Message):
+		r.refused[number] = fmt.Sprintf("recorded at index %d with other content: use `magnet amend`", index)
+		return nil
+	}
+	r.done.Already++
+	bundle, err := r.client.Bundle(ctx, &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_StatementHash{StatementHash: hash[:]}})
+	if err != nil {
+		return err
+	}
+	return r.writeReceipt(number, bundle)
 }
 
 // keepReceipt writes a bundle that verifies offline.
@@ -338,7 +378,15 @@ func (r *submission) keepReceipt(ctx context.Context, number string, proven *tra
 		}
 	}
 	bundle := &tracev1.ReceiptBundle{Statement: proven, Genesis: r.proofs[key].GetGenesis(), KeyRegistrations: r.proofs[key].GetKeyRegistrations()}
-	return writeReceipt(filepath.Join(r.opts.receipts, url.PathEscape(number)+".receipt.json"), bundle)
+	return r.writeReceipt(number, bundle)
+}
+
+func (r *submission) receiptPath(number string) string {
+	return filepath.Join(r.opts.receipts, url.PathEscape(number)+".receipt.json")
+}
+
+func (r *submission) writeReceipt(number string, bundle *tracev1.ReceiptBundle) error {
+	return writeReceipt(r.receiptPath(number), bundle)
 }
 
 // finish writes what was rejected and says what was done.
@@ -367,11 +415,22 @@ func (r *submission) finish() error {
 	if r.done.Rejected > 0 {
 		return answerNo{fmt.Errorf("rejected rows are in %s, with the reason in the last column: mend them there and submit that file", r.opts.rejected)}
 	}
+	if r.opts.next && len(r.file.Transactions) > 0 {
+		r.say("\nNext:\n  magnet -p %s volumes --by customer,month", r.app.profile)
+		r.say("  magnet -p %s verify --state %s", r.app.profile, r.session.profile.path("audit.state"))
+		r.say("  magnet receipt verify %s --ledger %s", r.receiptPath(r.file.Transactions[0].Number), r.session.profile.path(r.session.profile.Ledger))
+	}
 	return nil
 }
 
 func (r *submission) writeRejected() error {
 	r.sayRejections(r.file)
+	var refusals []string
+	for number, reason := range r.refused {
+		refusals = append(refusals, number+": "+reason)
+	}
+	slices.Sort(refusals)
+	r.sayFirst(refusals)
 	r.done.RejectedFile = r.opts.rejected
 	out, err := os.OpenFile(r.opts.rejected, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -228,9 +228,12 @@ func (a *app) printVolumes(by []string, header *ledgerv1.VolumeHeader, rows []*l
 		cells = append(cells, figureCells(r.GetTotals(), counted)...)
 		t.AppendRow(append(cells, bar(tonnes(r.GetTotals().GetNetMassGrams()), most, 24)+elements(r.GetTotals())))
 	}
-	cells := make([]any, len(by))
-	if len(by) > 0 {
-		cells[0] = fmt.Sprintf("total of %d", header.GetRowCount())
+	var cells []any
+	for i := range by {
+		cells = append(cells, "")
+		if i == 0 {
+			cells[i] = fmt.Sprintf("total of %d", header.GetRowCount())
+		}
 	}
 	t.AppendFooter(append(append(cells, figureCells(header.GetTotals(), counted)...), elements(header.GetTotals())))
 	a.render(t)

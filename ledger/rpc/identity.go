@@ -90,8 +90,10 @@ func (c *caller) scope() custody.Scope {
 }
 
 // mayRead reports whether the caller may read a statement. Acts on the registry
-// are for every participant; transactions are for their signer, their customer
-// and whoever has a right to the signer's.
+// are for every participant; reading rights are for the authority, for who has
+// them and for who may read everything, who could not audit the log otherwise;
+// transactions are for their signer, their customer and whoever has a right to
+// the signer's.
 func (c *caller) mayRead(v *ledger.View, r ledger.Record) (bool, error) {
 	payload, err := verify.ParsePayload(r.Envelope.GetPayload())
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *caller) mayRead(v *ledger.View, r ledger.Record) (bool, error) {
 		*tracev1.Statement_KeyRegistered, *tracev1.Statement_KeyRevoked:
 		return true, nil
 	case *tracev1.Statement_ReadingRightGranted:
-		return c.id == verify.AuthorityID || c.id == what.ReadingRightGranted.GetParticipantId() || c.is(tracev1.Role_ROLE_REGULATOR), nil
+		return c.id == verify.AuthorityID || c.id == what.ReadingRightGranted.GetParticipantId() || c.scope().All, nil
 	case *tracev1.Statement_Transaction:
 		customer = what.Transaction.GetCustomer()
 	case *tracev1.Statement_Amendment:

@@ -54,6 +54,8 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 		s.logger.Log(ctx, slog.Level(level), msg, withoutPrivate(fields)...)
 	})
 	finish := logging.WithLogOnEvents(logging.FinishCall)
+	// A malformed item of a stream is refused by itself and ends nothing.
+	items := protovalidatemw.WithIgnoreMessages((*ledgerv1.SubmitStreamRequest)(nil).ProtoReflect().Type())
 	return []grpc.UnaryServerInterceptor{
 			recovery.UnaryServerInterceptor(recover),
 			logging.UnaryServerInterceptor(logger, finish),
@@ -67,7 +69,7 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 			logging.StreamServerInterceptor(logger, finish),
 			auth.StreamServerInterceptor(s.authenticate),
 			s.streamAccess,
-			protovalidatemw.StreamServerInterceptor(validator),
+			protovalidatemw.StreamServerInterceptor(validator, items),
 			recovery.StreamServerInterceptor(recover),
 		}, nil
 }
@@ -76,6 +78,18 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 func (s *Server) panicked(ctx context.Context, p any) error {
 	s.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	return status.Error(codes.Internal, "internal error")
+}
+
+// guarded calls fn and returns an error in place of a panic. It is for goroutines
+// that a call starts: a panic there is not seen by the interceptors, and ends the
+// process.
+func (s *Server) guarded(ctx context.Context, fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked(ctx, p)
+		}
+	}()
+	return fn()
 }
 
 // withoutPrivate drops the fields of a log line that may tell of commerce or of

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
@@ -81,27 +84,72 @@ type submitStream struct {
 	send sync.Mutex // one sender at a time
 }
 
+// maxItems is how many items a message may carry, as its schema says.
+const maxItems = 4096
+
 func (st *submitStream) run() error {
 	work, ctx := errgroup.WithContext(st.stream.Context())
 	stop := context.AfterFunc(ctx, st.end)
 	defer stop()
+	messages := st.receive(ctx)
 	for {
-		req, err := st.stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return work.Wait()
+		select {
+		case m := <-messages:
+			if m.err != nil {
+				return cmp.Or(work.Wait(), m.ended())
+			}
+			n := len(m.items)
+			if !st.take(n) {
+				return cmp.Or(work.Wait(), ctx.Err())
+			}
+			work.Go(func() error {
+				defer st.give(n)
+				return st.server.guarded(ctx, func() error { return st.process(ctx, m.items) })
+			})
+		case <-ctx.Done(): // a message failed, or the client is gone
+			return cmp.Or(work.Wait(), ctx.Err())
 		}
-		if err != nil {
-			return errors.Join(err, work.Wait())
-		}
-		n := len(req.GetItems())
-		if !st.take(n) {
-			return work.Wait()
-		}
-		work.Go(func() error {
-			defer st.give(n)
-			return st.process(ctx, req.GetItems())
-		})
 	}
+}
+
+// message is what the client sent, or why nothing more comes.
+type message struct {
+	items []*ledgerv1.SubmitItem
+	err   error
+}
+
+// ended returns the error of a stream that the client did not end itself.
+func (m message) ended() error {
+	if errors.Is(m.err, io.EOF) {
+		return nil
+	}
+	return m.err
+}
+
+// receive reads messages in a goroutine of its own, so that a stream that failed
+// does not wait for a client who waits for it. The goroutine ends with the call.
+func (st *submitStream) receive(ctx context.Context) <-chan message {
+	messages := make(chan message)
+	go func() {
+		for ended := false; !ended; {
+			var m message
+			m.err = st.server.guarded(ctx, func() error {
+				req, err := st.stream.Recv()
+				m.items = req.GetItems()
+				return err
+			})
+			if m.err == nil && len(m.items) > maxItems {
+				m.err = status.Errorf(codes.InvalidArgument, "items: a message carries at most %d", maxItems)
+			}
+			ended = m.err != nil
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return messages
 }
 
 // take waits for room for n statements. One message is always let in.
@@ -166,7 +214,10 @@ func (st *submitStream) check(ctx context.Context, items []*ledgerv1.SubmitItem)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(items); i += workers {
-				checked[i], errs[i] = st.server.ledger.Check(items[i].GetEnvelope(), st.caller)
+				errs[i] = st.server.guarded(ctx, func() (err error) {
+					checked[i], err = st.server.ledger.Check(items[i].GetEnvelope(), st.caller)
+					return err
+				})
 			}
 		})
 	}

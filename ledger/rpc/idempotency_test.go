@@ -1,0 +1,137 @@
+package rpc_test
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+
+	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
+	"github.com/magnet-ledger/magnet-ledger/verify/verifytest"
+)
+
+// TestRetryReturnsOriginal sends the same payload again after everything that
+// may have happened since, one thing after the other.
+func TestRetryReturnsOriginal(t *testing.T) {
+	w := newWorld(t)
+	st := w.sale("acme", to("shop"))
+	env := w.signed(st)
+	second := verifytest.P256Key("acme")
+	w.record(w.RegisterKey("acme", second))
+	entry := w.record(env)
+	amendment := w.signed(w.amendment("acme", hashOf(env)))
+	for _, step := range []struct {
+		name    string
+		happens func()
+	}{
+		{"at once", func() {}},
+		{"after others", func() { w.record(w.signed(w.sale("acme")), w.signed(w.sale("bolt"))) }},
+		{"after a restart", w.restart},
+		{"after an amendment", func() { w.record(amendment) }},
+		{"after a void", func() { w.record(w.signed(w.void("acme", hashOf(amendment)))) }},
+		{"after a change of roles", func() { w.record(w.signed(w.newRoles("acme", tracev1.Role_ROLE_CUSTOMER))) }},
+		{"after suspension", func() { w.record(w.signed(w.suspension("acme"))) }},
+		{"after revocation", func() { w.record(w.signed(w.revocation(keyID("acme")))) }},
+		{"after another restart", w.restart},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			step.happens()
+			w.unchanged(func() {
+				again(t, w, env, env, entry)
+				again(t, w, env, w.SignBatch(verifytest.Key("acme"), st, w.sale("acme"))[0], entry)
+				again(t, w, env, w.Sign(second, st), entry)
+			})
+		})
+	}
+}
+
+// again submits an envelope whose payload is on record, in every way, and
+// verifies what comes back against the recorded envelope.
+func again(t *testing.T, w *world, recorded, env *tracev1.Envelope, want verify.Entry) {
+	t.Helper()
+	p := w.peer("acme")
+	for _, validateOnly := range []bool{true, false} {
+		resp, err := p.Submit(p.ctx, &ledgerv1.SubmitRequest{Envelope: env, ValidateOnly: validateOnly})
+		if err != nil || !resp.GetAlreadyRecorded() {
+			t.Fatalf("got %v, %v", resp, err)
+		}
+		if got := w.prove(recorded, resp.GetReceipt()); got != want {
+			t.Errorf("got entry %+v, want %+v", got, want)
+		}
+	}
+	s := p.stream()
+	send(t, s, 1, env, env)
+	for _, o := range outcomes(t, s, 2) {
+		if !o.GetRecorded().GetAlreadyRecorded() {
+			t.Fatalf("got %v", o)
+		}
+		if got := w.prove(recorded, o.receipt()); got != want {
+			t.Errorf("got entry %+v, want %+v", got, want)
+		}
+	}
+	finish(t, s)
+	found, err := p.GetStatement(p.ctx, &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_Index{Index: want.Index}})
+	if err != nil || !bytes.Equal(found.GetStatement().GetEnvelope().GetSignatureBlock(), recorded.GetSignatureBlock()) {
+		t.Errorf("the recorded signature block is not kept: %v, %v", found, err)
+	}
+}
+
+// TestSameStatementAtOnce: however many send a statement at the same time, alone
+// or in streams, it has one entry.
+func TestSameStatementAtOnce(t *testing.T) {
+	w := newWorld(t)
+	st := w.sale("acme")
+	envs := []*tracev1.Envelope{w.signed(st), w.SignBatch(verifytest.Key("acme"), w.sale("acme"), st)[1]}
+	before := w.checkpoint().Size
+	p := w.peer("acme")
+	var wg sync.WaitGroup
+	for n := range 16 {
+		wg.Go(func() {
+			if _, err := p.Submit(p.ctx, &ledgerv1.SubmitRequest{Envelope: envs[n%2]}); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			s := p.stream()
+			send(t, s, 0, envs[0], envs[1])
+			got := outcomes(t, s, 2)
+			if !bytes.Equal(got[0].GetRecorded().GetEntry(), got[1].GetRecorded().GetEntry()) || got[0].GetRefusal() != nil {
+				t.Errorf("got %v and %v", got[0], got[1])
+			}
+		})
+	}
+	wg.Wait()
+	if after := w.checkpoint().Size; after != before+1 {
+		t.Errorf("the log grew from %d to %d", before, after)
+	}
+}
+
+// TestSameIDOfOthers: a statement id is one of its signer alone.
+func TestSameIDOfOthers(t *testing.T) {
+	w := newWorld(t)
+	mine, theirs := w.sale("acme"), w.sale("bolt")
+	theirs.StatementId = mine.GetStatementId()
+	w.record(w.signed(mine), w.signed(theirs))
+}
+
+// TestJudgeTellsNothingOfTheFuture: what validate_only accepted leaves no trace,
+// also not for the statement that is judged next.
+func TestJudgeTellsNothingOfTheFuture(t *testing.T) {
+	w := newWorld(t)
+	first := w.signed(w.sale("acme"))
+	p := w.peer("acme")
+	w.unchanged(func() {
+		for range 2 {
+			resp, err := p.Submit(p.ctx, &ledgerv1.SubmitRequest{Envelope: first, ValidateOnly: true})
+			if err != nil || resp.GetReceipt() != nil || resp.GetAlreadyRecorded() {
+				t.Fatalf("got %v, %v", resp, err)
+			}
+		}
+		_, err := p.Submit(p.ctx, &ledgerv1.SubmitRequest{Envelope: w.signed(w.void("acme", hashOf(first))), ValidateOnly: true})
+		if r := refusedBy(t, err); r.refusal.GetReason() != reason("TARGET_UNKNOWN") {
+			t.Errorf("got %+v", r)
+		}
+	})
+	w.record(first)
+}

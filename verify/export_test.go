@@ -1,0 +1,30 @@
+package verify
+
+import (
+	"encoding/json"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// CheckCanonical walks a message of any type as ParsePayload walks a
+// statement: no statement nests deeply enough to meet the limit.
+func CheckCanonical(md protoreflect.MessageDescriptor, b []byte) error {
+	w := walker{b: b}
+	return w.message(shapeOf(md, map[protoreflect.FullName]*messageShape{}), 0, len(b), 1)
+}
+
+// SealState gives an audit state that was changed the checksum that it needs.
+func SealState(state []byte) ([]byte, error) {
+	var s auditState
+	err := json.Unmarshal(state, &s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Sum, err = s.sum(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(s)
+}
+
+// Len returns how many batches are remembered.
+func (m *BatchMemory) Len() int { return len(m.known) }

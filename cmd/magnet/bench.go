@@ -84,6 +84,7 @@ func (a *app) benchServeCommand() *cobra.Command {
 				return err
 			}
 			cfg.Listen = "127.0.0.1:0"
+			cfg.LimitMemory()
 			n, err := node.Open(cmd.Context(), cfg, nil, slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 			if err != nil {
 				return err

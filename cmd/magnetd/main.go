@@ -58,6 +58,7 @@ func serve(ctx context.Context, config string) error {
 	if err != nil {
 		return err
 	}
+	cfg.LimitMemory()
 	n, err := node.Open(ctx, cfg, passphrase, logger)
 	if err != nil {
 		return err

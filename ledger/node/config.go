@@ -63,6 +63,7 @@ type LimitsConfig struct {
 	CommitStatements  int           `yaml:"commit_statements,omitempty"`
 	ClockBehind       time.Duration `yaml:"clock_behind,omitempty"`
 	MinFreeBytes      int64         `yaml:"min_free_bytes,omitempty"`
+	MemoryBytes       int64         `yaml:"memory_bytes,omitempty"`
 }
 
 // LogConfig says how to log to standard error.

@@ -147,7 +147,7 @@ func TestVerifyBundle(t *testing.T) {
 func TestTamperedBundle(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
-	eachFlip(s.Bundle(boltBatch+1), 16, func(name string, changed *tracev1.ReceiptBundle) {
+	eachFlip(s.Bundle(boltBatch+1), 31, func(name string, changed *tracev1.ReceiptBundle) {
 		p, err := s.Log.VerifyBundle(changed)
 		if err == nil && strings.Contains(name, "receipt.checkpoint ") && p.Entry == s.Entries[boltBatch+1] {
 			return

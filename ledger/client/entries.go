@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"google.golang.org/grpc"
+
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
@@ -53,9 +55,10 @@ func (c *Client) readEntries(ctx context.Context, r entryRange) error {
 
 // readStream reads from one stream. over says that there is no point in another.
 func (c *Client) readStream(ctx context.Context, r entryRange) (over bool, err error) {
-	w := c.watch(ctx)
+	stream, w, err := open(ctx, c, func(ctx context.Context) (grpc.ServerStreamingClient[ledgerv1.ReadEntriesResponse], error) {
+		return c.Audits().ReadEntries(ctx, &ledgerv1.ReadEntriesRequest{StartIndex: r.next(), EndIndex: r.end, View: r.view})
+	})
 	defer w.end()
-	stream, err := c.Audits().ReadEntries(w.ctx, &ledgerv1.ReadEntriesRequest{StartIndex: r.next(), EndIndex: r.end, View: r.view})
 	if err != nil {
 		return false, c.explain(err)
 	}

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
 
@@ -26,8 +24,6 @@ var (
 	// what was sent from it is then refused as STATEMENT_EXISTS where the
 	// statement id is a TransactionID, and recorded again where it is random.
 	ErrOutboxDamaged = errors.New("outbox is damaged")
-	// ErrDuplicate says that the outbox holds the statement id already.
-	ErrDuplicate = errors.New("the outbox holds the statement id already")
 	// ErrNoDraft says that the outbox does not hold what was asked for.
 	ErrNoDraft = errors.New("not in the outbox")
 )
@@ -35,7 +31,7 @@ var (
 // Draft is a signed statement as it stands in an outbox.
 type Draft struct {
 	// Label is what the caller finds it by, such as the transaction number; at
-	// most 65,535 bytes. It may be empty, and stand more than once.
+	// most 65,535 bytes. It may be empty, and stand at several.
 	Label string
 	// ID is the statement id. Append reads it from the envelope.
 	ID StatementID
@@ -48,7 +44,7 @@ type Draft struct {
 // in the very bytes in which it was sent first; so whoever sends from the outbox
 // can be killed at any time and go on.
 //
-// It keeps 48 bytes or so in memory for each statement, and reads envelopes from
+// It keeps about 100 bytes in memory for each statement, and reads envelopes from
 // the file when they are asked for. The file is locked against other processes.
 // It is safe for concurrent use. It holds what is stated in the clear and is
 // made for its owner alone.
@@ -193,17 +189,20 @@ func (o *Outbox) index(d Draft, offset int64) {
 	}
 }
 
-// Append writes drafts, all of them durable when it returns nil. The error is
-// ErrDuplicate, and nothing written, if a statement id is in the outbox or twice
-// among the drafts. After any other error of writing the outbox takes no more
-// and must be opened again: some of the drafts may be in it, none was sent.
+// Append writes drafts, all of them durable when it returns nil. One with the
+// statement id of an earlier one takes its place. That is for what was refused
+// and corrected: if the earlier one may be on record, the later one is refused as
+// STATEMENT_EXISTS.
+//
+// After an error of writing the outbox takes no more and must be opened again:
+// some of the drafts may be in it.
 func (o *Outbox) Append(drafts ...Draft) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed != nil {
 		return o.failed
 	}
-	drafts, records, err := o.encode(drafts)
+	drafts, records, err := encode(drafts)
 	if err != nil {
 		return fmt.Errorf("appending to outbox: %w", err)
 	}
@@ -224,29 +223,6 @@ func (o *Outbox) Append(drafts ...Draft) error {
 		o.size += int64(len(records[i]))
 	}
 	return nil
-}
-
-// encode returns drafts with their ids, and their records.
-func (o *Outbox) encode(drafts []Draft) ([]Draft, [][]byte, error) {
-	out, records := make([]Draft, len(drafts)), make([][]byte, len(drafts))
-	fresh := make(map[StatementID]bool, len(drafts))
-	for i, d := range drafts {
-		st := new(tracev1.Statement)
-		if err := proto.Unmarshal(d.Envelope.GetPayload(), st); err != nil || len(st.GetStatementId()) != len(d.ID) {
-			return nil, nil, fmt.Errorf("draft %d: the payload is no statement with an id", i)
-		}
-		d.ID = StatementID(st.GetStatementId())
-		if _, held := o.ids[d.ID]; held || fresh[d.ID] {
-			return nil, nil, fmt.Errorf("draft %d: %w: %v", i, ErrDuplicate, d.ID)
-		}
-		fresh[d.ID] = true
-		record, err := makeRecord(d)
-		if err != nil {
-			return nil, nil, fmt.Errorf("draft %d: %w", i, err)
-		}
-		out[i], records[i] = d, record
-	}
-	return out, records, nil
 }
 
 // Len returns the number of drafts.
@@ -277,41 +253,52 @@ func (o *Outbox) read(offset int64, ok bool) (Draft, error) {
 		return Draft{}, ErrNoDraft
 	}
 	body, err := readRecord(io.NewSectionReader(o.file, offset, 1<<62))
-	if errors.Is(err, errTorn) {
-		err = fmt.Errorf("%w at byte %d", ErrOutboxDamaged, offset)
-	}
 	if err != nil {
-		return Draft{}, fmt.Errorf("reading outbox %s: %w", o.path, err)
+		return Draft{}, fmt.Errorf("reading outbox %s: %w", o.path, damagedIfTorn(err, offset))
 	}
 	return parseDraft(body)
 }
 
-// All returns the drafts that were there when the iteration began, in the order
-// in which they were appended. It ends with the first error.
+// All returns the drafts in the order in which they were appended, without those
+// whose place was taken. It shows what was there when the iteration began, and
+// ends with the first error.
 func (o *Outbox) All() iter.Seq2[Draft, error] {
 	return func(yield func(Draft, error) bool) {
 		o.mu.RLock()
-		size := o.size
+		end := o.size
 		o.mu.RUnlock()
-		in := bufio.NewReaderSize(io.NewSectionReader(o.file, outboxHeaderSize, size-outboxHeaderSize), 1<<20)
-		for {
+		in := bufio.NewReaderSize(io.NewSectionReader(o.file, outboxHeaderSize, end-outboxHeaderSize), 1<<20)
+		for at := int64(outboxHeaderSize); at < end; {
 			body, err := readRecord(in)
-			if errors.Is(err, io.EOF) {
-				return
-			}
 			var d Draft
 			if err == nil {
 				d, err = parseDraft(body)
 			}
 			if err != nil {
-				yield(Draft{}, fmt.Errorf("reading outbox %s: %w", o.path, err))
+				yield(Draft{}, fmt.Errorf("reading outbox %s: %w", o.path, damagedIfTorn(err, at)))
 				return
 			}
-			if !yield(d, nil) {
+			if o.current(d.ID, at) && !yield(d, nil) {
 				return
 			}
+			at += recordHeadSize + int64(len(body))
 		}
 	}
+}
+
+// current reports whether the draft at an offset is the last with its id.
+func (o *Outbox) current(id StatementID, offset int64) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.ids[id] == offset
+}
+
+// damagedIfTorn: what was whole once and is torn now was damaged.
+func damagedIfTorn(err error, offset int64) error {
+	if errors.Is(err, errTorn) {
+		return fmt.Errorf("%w at byte %d", ErrOutboxDamaged, offset)
+	}
+	return err
 }
 
 // Close releases the file.

@@ -108,13 +108,6 @@ func TestOutboxRefuses(t *testing.T) {
 	if err := o.Append(all[0]); err != nil {
 		t.Fatal(err)
 	}
-	for name, list := range map[string][]client.Draft{
-		"held already": {all[1], all[0]}, "twice": {all[1], all[1]},
-	} {
-		if err := o.Append(list...); !errors.Is(err, client.ErrDuplicate) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 	broken := proto.CloneOf(all[1].Envelope)
 	broken.Payload = []byte{1}
 	long := client.Draft{Label: string(make([]byte, 1<<16)), Envelope: all[1].Envelope}
@@ -148,6 +141,23 @@ func TestOutboxLabels(t *testing.T) {
 	if d, err := o.Get(all[2].ID); err != nil || d.ID != all[2].ID {
 		t.Errorf("got %v, %v", d.ID, err)
 	}
+}
+
+// A draft takes the place of an earlier one with its id, in this process and in
+// the next.
+func TestOutboxReplaces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox")
+	o, all := openOutbox(t, path), drafts(t, 3)
+	again := all[0]
+	again.Label, again.Envelope = "corrected", proto.CloneOf(again.Envelope)
+	again.Envelope.SignatureBlock[10] ^= 1
+	if err := errors.Join(o.Append(all[0], all[1]), o.Append(again, all[2])); err != nil {
+		t.Fatal(err)
+	}
+	want := []client.Draft{all[1], again, all[2]}
+	holds(t, o, want)
+	o.Close()
+	holds(t, openOutbox(t, path), want)
 }
 
 // Killed at any byte, or with the end of the file never written, the outbox opens
@@ -271,4 +281,42 @@ func TestResumeFromOutbox(t *testing.T) {
 		}
 	}
 	w.check(envs)
+}
+
+// Whatever the file holds, it is refused or it is an outbox that keeps what it
+// holds and takes more.
+func FuzzOpenOutbox(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "outbox")
+	o := openOutbox(f, path)
+	if err := o.Append(smallDrafts(f, 2)...); err != nil {
+		f.Fatal(err)
+	}
+	o.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)-1])
+	f.Add(whole[:16])
+	f.Add([]byte("magnet-outbox 2\n"))
+	more := smallDrafts(f, 3)[2]
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "outbox")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o, err := client.OpenOutbox(path)
+		if err != nil {
+			return
+		}
+		n := o.Len()
+		if err := errors.Join(o.Append(more), o.Close()); err != nil {
+			t.Fatal(err)
+		}
+		o = openOutbox(t, path)
+		if _, err := o.Get(more.ID); err != nil || o.Len() < n || o.Len() > n+1 {
+			t.Errorf("%d drafts became %d, %v", n, o.Len(), err)
+		}
+	})
 }

@@ -26,6 +26,24 @@ const (
 // errTorn says that bytes are not a whole record.
 var errTorn = errors.New("torn record")
 
+// encode returns drafts with their ids, and their records.
+func encode(drafts []Draft) ([]Draft, [][]byte, error) {
+	out, records := make([]Draft, len(drafts)), make([][]byte, len(drafts))
+	for i, d := range drafts {
+		st := new(tracev1.Statement)
+		if err := proto.Unmarshal(d.Envelope.GetPayload(), st); err != nil || len(st.GetStatementId()) != len(d.ID) {
+			return nil, nil, fmt.Errorf("draft %d: the payload is no statement with an id", i)
+		}
+		d.ID = StatementID(st.GetStatementId())
+		record, err := makeRecord(d)
+		if err != nil {
+			return nil, nil, fmt.Errorf("draft %d: %w", i, err)
+		}
+		out[i], records[i] = d, record
+	}
+	return out, records, nil
+}
+
 // makeRecord returns a draft in the form of the file.
 func makeRecord(d Draft) ([]byte, error) {
 	if len(d.Label) > math.MaxUint16 {

@@ -108,8 +108,11 @@ func (c *Client) explain(err error) error {
 	return fromStatus(err)
 }
 
-// errSilent says that a stream brought nothing for the time of a call.
-var errSilent = status.Error(codes.Unavailable, "the server is silent")
+// A stream that brought nothing for the time of a call, or was not even opened.
+var (
+	errSilent       = status.Error(codes.Unavailable, "the server is silent")
+	errNoConnection = status.Error(codes.Unavailable, "no connection in time")
+)
 
 // watch ends the context of a stream that stays silent.
 type watch struct {
@@ -119,28 +122,35 @@ type watch struct {
 	after  time.Duration
 }
 
-// watch returns the watch of a stream to be opened with its context. The caller
-// ends it.
-func (c *Client) watch(ctx context.Context) *watch {
+// open opens a stream under watch. The caller ends the watch, whatever the
+// error.
+func open[S any](ctx context.Context, c *Client, call func(context.Context) (S, error)) (S, *watch, error) {
 	w := &watch{after: c.timeout}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.timer = time.AfterFunc(w.after, func() { w.cancel(errSilent) })
-	return w
-}
-
-func (w *watch) end() {
+	stream, err := call(w.ctx)
 	w.timer.Stop()
-	w.cancel(context.Canceled)
+	if err != nil && w.silent() {
+		err = errNoConnection
+	}
+	return stream, w, err
 }
 
 // receive is one Recv of a stream under watch. Time in which nobody waits for
 // the server does not count.
-func receive[T any](w *watch, recv func() (T, error)) (T, error) {
+func receive[M any](w *watch, recv func() (M, error)) (M, error) {
 	w.timer.Reset(w.after)
 	m, err := recv()
 	w.timer.Stop()
-	if err != nil && errors.Is(context.Cause(w.ctx), errSilent) {
+	if err != nil && w.silent() {
 		err = errSilent
 	}
 	return m, err
+}
+
+func (w *watch) silent() bool { return errors.Is(context.Cause(w.ctx), errSilent) }
+
+func (w *watch) end() {
+	w.timer.Stop()
+	w.cancel(context.Canceled)
 }

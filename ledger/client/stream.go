@@ -22,10 +22,12 @@ const (
 // historyLimit, so that none is forgotten unproved.
 const unprovedLimit = historyLimit / 2
 
+type submitStream = grpc.BidiStreamingClient[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse]
+
 // sender is the sending half of a stream.
 type sender struct {
 	*submission
-	stream grpc.BidiStreamingClient[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse]
+	stream submitStream
 	queue  []*item       // to be sent before anything fresh
 	pause  chan struct{} // closed when nothing more should be sent
 	ended  bool          // the source did
@@ -127,7 +129,7 @@ type receiver struct {
 
 // run delivers outcomes until the stream ends. final is an error that ends the
 // submission; err is how the stream ended, nil if the server ended it well.
-func (r *receiver) run(w *watch, stream grpc.BidiStreamingClient[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse], pause chan struct{}) (final, err error) {
+func (r *receiver) run(w *watch, stream submitStream, pause chan struct{}) (final, err error) {
 	for {
 		resp, err := receive(w, stream.Recv)
 		if errors.Is(err, io.EOF) {

@@ -17,7 +17,8 @@ type Recorded struct {
 	// Entry is what the receipt proves: where the statement stands, and since
 	// when.
 	Entry verify.Entry
-	// Already says that it was on record before it was submitted.
+	// Already says that it was on record before the attempt that was answered,
+	// which may be the second of the same call.
 	Already bool
 }
 

@@ -44,11 +44,11 @@ type Outcome struct {
 // in the same bytes, as long as there is progress within the client's patience.
 //
 // When SubmitAll returns nil, every statement had its outcome, and all receipts
-// stand in one history (see ProveHistory). Otherwise some had none, and are on
-// record or not; it does no harm to submit everything again. The first error of
-// the source or of each ends the submission and is returned; after one of the
-// source, what was sent before still gets its outcomes. A wrong proof ends it
-// like those of Submit.
+// stand in one history (see ProveHistory). After an error some may have had none,
+// and are on record or not; it does no harm to submit everything again. The first
+// error of the source or of each ends the submission and is returned; after one
+// of the source, what was sent before still gets its outcomes. Wrong proofs end
+// it with the errors of Submit.
 //
 // The source is read in another goroutine, which has ended when SubmitAll
 // returns: a source that blocks must heed ctx, too.
@@ -158,9 +158,10 @@ func (s *submission) unanswered() []*item {
 // stream sends over one stream until it ends. over says that there is nothing
 // left to send, or no point in it.
 func (s *submission) stream(ctx context.Context, p *pace) (over bool, err error) {
-	w := s.client.watch(ctx)
+	stream, w, err := open(ctx, s.client, func(ctx context.Context) (submitStream, error) {
+		return s.client.Submissions().SubmitStream(ctx)
+	})
 	defer w.end()
-	stream, err := s.client.Submissions().SubmitStream(w.ctx)
 	if err != nil {
 		return false, s.client.explain(err)
 	}

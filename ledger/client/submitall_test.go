@@ -24,7 +24,7 @@ import (
 
 func TestSubmitAll(t *testing.T) {
 	w := newWorld(t)
-	c, envs := w.dial("acme", nil), w.envelopes("INV", 700, 350)
+	c, envs := w.dial("acme", nil), w.envelopes("INV", 600, 350)
 	for i, o := range submitAll(t, c, envs) {
 		if o.Recorded.Already {
 			t.Fatalf("statement %d was on record", i)
@@ -105,9 +105,9 @@ func (n *cutter) copy(to, from net.Conn, most int64) {
 func TestBrokenStreams(t *testing.T) {
 	for seed := range uint64(2) {
 		w := newWorld(t)
-		network := newCutter(t, w.addr, seed, 150_000)
+		network := newCutter(t, w.addr, seed, 100_000)
 		c := w.dial("acme", func(cfg *client.Config) { cfg.Address, cfg.Window = network.lis.Addr().String(), 100 })
-		envs := w.envelopes("INV", 600, 300)
+		envs := w.envelopes("INV", 400, 200)
 		submitAll(t, c, envs)
 		if n := network.cuts.Load(); n < 3 {
 			t.Errorf("only %d connections were cut", n)
@@ -211,6 +211,25 @@ func TestPatienceEnds(t *testing.T) {
 	submitAll(t, c, w.envelopes("INV", 3, 3))
 }
 
+// A peer that takes the connection and says nothing is given up in the end.
+func TestSilentPeer(t *testing.T) {
+	w := newWorld(t)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	c := w.dial("acme", func(cfg *client.Config) {
+		cfg.Address, cfg.Timeout, cfg.Patience = lis.Addr().String(), 50*time.Millisecond, 200*time.Millisecond
+	})
+	if err := c.SubmitAll(t.Context(), from(w.envelopes("INV", 1, 1)), fails(t)); status.Code(err) != codes.Unavailable {
+		t.Errorf("stream: got %v", err)
+	}
+	if _, err := c.Checkpoint(t.Context()); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("unary: got %v", err)
+	}
+}
+
 // A server that swallows statements, or all of them, is asked again.
 func TestSwallowedOutcomes(t *testing.T) {
 	w := newWorld(t)
@@ -298,6 +317,13 @@ func TestSubmitAllEndsEarly(t *testing.T) {
 		}, func(client.Outcome) error { return nil })
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("malformed", func(t *testing.T) {
+		bad := &tracev1.Envelope{Payload: []byte{1}, KeyId: []byte{1}, SignatureBlock: []byte{1}}
+		outcomes := submitAll(t, c, []*tracev1.Envelope{bad, envs[0], {}})
+		if outcomes[0].Refusal == nil || outcomes[1].Recorded == nil || outcomes[2].Refusal == nil {
+			t.Errorf("got %+v", outcomes)
 		}
 	})
 	t.Run("too large", func(t *testing.T) {

@@ -89,16 +89,28 @@ func TestAnchorFile(t *testing.T) {
 // it did not get to the disk.
 func TestAnchorTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "anchor")
-	for _, whole := range []uint64{0, 1, 2} {
-		file := encoded(whole + 1)
-		for kept := range anchorSize {
-			cut := file[:int(whole)*anchorSize+kept]
-			writeFile(t, path, cut)
+	last := func(file []byte, size uint64) {
+		t.Helper()
+		writeFile(t, path, file)
+		a, err := ledger.OpenAnchor(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if got, ok := a.Last(); !ok || got != point(size) {
+			t.Errorf("%d bytes: last point %+v, want size %d", len(file), got, size)
+		}
+	}
+	file := encoded(3)
+	for kept := range anchorSize {
+		cut := file[:2*anchorSize+kept]
+		last(cut, 2)
+		last(append(cut[:len(cut):len(cut)], make([]byte, anchorSize-kept)...), 2)
+	}
+	for _, kept := range []int{0, 1, anchorSize - 1} { // and goes on from there
+		for _, whole := range []uint64{0, 1, 2} {
+			writeFile(t, path, file[:int(whole)*anchorSize+kept])
 			wantPoint(t, path, whole)
-			writeFile(t, path, append(cut[:len(cut):len(cut)], make([]byte, anchorSize-kept)...))
-			if kept < anchorSize-8 { // or the sum would be there
-				wantPoint(t, path, whole)
-			}
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/klauspost/compress/s2"
+
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/badgerstore/badgertest"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -72,6 +74,17 @@ func cut(n int) func([]byte) []byte {
 
 func remove([]byte) []byte { return nil }
 
+// unpacked makes a change to the records that a value holds compressed.
+func unpacked(change func([]byte) []byte) func([]byte) []byte {
+	return func(old []byte) []byte {
+		records, err := s2.Decode(nil, old)
+		if err != nil {
+			panic(err)
+		}
+		return s2.Encode(nil, change(records))
+	}
+}
+
 // damages returns changes of every sort of value in a store, whose last tile of
 // level 0 is not full.
 func damages(s stored) []damage {
@@ -89,14 +102,19 @@ func damages(s stored) []damage {
 		"version": 1, "index": 9, "time": 17, "previous": 18, "statement hash": 81, "payload length": 82,
 		"payload": 200, "signature": -1, "key id": -1 - 69 - 1,
 	} {
-		all = append(all, damage{name: "records: " + name, key: s.keys[recordKeys][chunks/2], change: flip(at)})
+		all = append(all, damage{name: "records: " + name, key: s.keys[recordKeys][chunks/2], change: unpacked(flip(at))})
+	}
+	for _, at := range []int{0, 1, 2, 100, 1000, -1} {
+		all = append(all, damage{name: fmt.Sprint("records: compressed byte ", at), key: s.keys[recordKeys][chunks/2], change: flip(at)})
 	}
 	for _, n := range []int{0, chunks / 2, chunks - 1} {
 		key := s.keys[recordKeys][n]
 		name := fmt.Sprintf("records %d of %d: ", n, chunks)
 		all = append(all,
-			damage{name: name + "payload of the last", key: key, change: flip(-300)},
-			damage{name: name + "cut", key: key, change: cut(1)},
+			damage{name: name + "payload of the last", key: key, change: unpacked(flip(-600))},
+			damage{name: name + "cut", key: key, change: unpacked(cut(1))},
+			damage{name: name + "compressed cut", key: key, change: cut(1)},
+			damage{name: name + "too many", key: key, change: replace(s2.Encode(nil, make([]byte, 1<<24)))},
 			damage{name: name + "removed", key: key, change: remove},
 			damage{name: name + "empty", key: key, change: replace([]byte{})},
 			damage{name: name + "another's", key: key, change: replace(s.values[recordKeys][(n+1)%chunks])})
@@ -306,7 +324,7 @@ func TestDamageOnDisk(t *testing.T) {
 	for _, d := range []damage{
 		{name: "head", key: ledger.HeadKey, change: flip(60)},
 		{name: "head removed", key: ledger.HeadKey, change: remove},
-		{name: "record", key: key(recordKeys), change: flip(200)},
+		{name: "record", key: key(recordKeys), change: unpacked(flip(200))},
 		{name: "records removed", key: key(recordKeys), change: remove},
 		{name: "tile", key: key(tileKeys), change: flip(0)},
 		{name: "tile cut", key: key(tileKeys), change: cut(verify.HashSize)},
@@ -354,12 +372,13 @@ func TestDamageWhileWriting(t *testing.T) {
 	}
 	disk, anchored := s.memory(), s.anchor.(*memoryAnchor).point
 	for _, test := range []struct {
-		name string
-		key  []byte
-		env  *tracev1.Envelope
+		name   string
+		key    []byte
+		change func([]byte) []byte
+		env    *tracev1.Envelope
 	}{
-		{"a retry", records[len(records)-1], envs[0]},
-		{"the signer", participant, envs[7]},
+		{"a retry", records[len(records)-1], unpacked(flip(200)), envs[0]},
+		{"the signer", participant, flip(0), envs[7]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := *s
@@ -369,7 +388,7 @@ func TestDamageWhileWriting(t *testing.T) {
 			items := i.check(envs[8], test.env, envs[9])
 			i.close()
 			s.restore(disk, &anchored)
-			s.memory().Corrupt(test.key, flip(200))
+			s.memory().Corrupt(test.key, test.change)
 			l, err := s.open()
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ type Result struct {
 	growth *growth // of the batch that recorded it; nil if that was before
 	at     *verify.Checkpoint
 }
+
+// Item returns what the result is of.
+func (r *Result) Item() *Item { return r.item }
 
 // group is some items that were submitted together.
 type group struct {
@@ -447,10 +451,11 @@ func (l *Ledger) commit(ctx context.Context, before *head, b *batch) error {
 	return nil
 }
 
-// Receipt returns the receipt of a result without an error, under the checkpoint
-// of the commit that recorded it, or under the latest if that was before. It
-// does its hashing in the caller's goroutine.
-func (l *Ledger) Receipt(r *Result) (*tracev1.Receipt, error) {
+// Prove returns what is on record for a result without an error, and its receipt:
+// under the checkpoint of the commit that recorded it, or under the latest if
+// that was before. The statement may bear another signature than the item, if it
+// was on record before. The hashing is done in the caller's goroutine.
+func (l *Ledger) Prove(r *Result) (*tracev1.ProvenStatement, error) {
 	if r.growth == nil {
 		v := l.View()
 		defer v.Close()
@@ -458,13 +463,25 @@ func (l *Ledger) Receipt(r *Result) (*tracev1.Receipt, error) {
 		if err != nil {
 			return nil, err
 		}
-		return v.Receipt(record)
+		receipt, err := v.Receipt(record)
+		return &tracev1.ProvenStatement{Envelope: record.Envelope, Receipt: receipt}, err
 	}
 	path, err := r.growth.inclusionPath(r.Index, r.at.Size)
 	if err != nil {
 		return nil, err
 	}
-	return &tracev1.Receipt{
+	return &tracev1.ProvenStatement{Envelope: r.item.envelope, Receipt: &tracev1.Receipt{
 		Entry: r.entry.Bytes(), InclusionPath: path, Checkpoint: r.at.Note, SignerSpki: r.item.key.SPKI(),
-	}, nil
+	}}, nil
+}
+
+// Receipt returns the receipt that Prove returns.
+func (l *Ledger) Receipt(r *Result) (*tracev1.Receipt, error) {
+	p, err := l.Prove(r)
+	return p.GetReceipt(), err
+}
+
+// Signed reports whether an envelope is the one that the item was made from.
+func (it *Item) Signed(env *tracev1.Envelope) bool {
+	return bytes.Equal(it.envelope.GetSignatureBlock(), env.GetSignatureBlock()) && bytes.Equal(it.envelope.GetKeyId(), env.GetKeyId())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,9 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+	"filippo.io/age/armor"
+	"github.com/klauspost/compress/s2"
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -37,21 +41,24 @@ import (
 
 // commands are what scripts can do beside running programs.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"answers":  answers,
-	"exits":    exits,
-	"enrol":    enrol,
-	"replace":  replace,
-	"put":      put,
-	"flip":     flip,
-	"messages": messages,
-	"modes":    modes,
-	"rows":     rows,
-	"during":   during,
-	"receipts": receipts,
-	"onekey":   oneKey,
-	"edit":     edit,
-	"firstkey": firstKey,
-	"hash":     hash,
+	"answers":    answers,
+	"exits":      exits,
+	"enrol":      enrol,
+	"replace":    replace,
+	"put":        put,
+	"flip":       flip,
+	"messages":   messages,
+	"modes":      modes,
+	"rows":       rows,
+	"during":     during,
+	"receipts":   receipts,
+	"onekey":     oneKey,
+	"edit":       edit,
+	"firstkey":   firstKey,
+	"hash":       hash,
+	"mode":       mode,
+	"everywhere": everywhere,
+	"seal":       seal,
 }
 
 // patience is how long a script waits for anything.
@@ -358,19 +365,103 @@ func hash(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1], entry.StatementHash.String())
 }
 
-// edit changes what a server that is down has stored: the record, the state of
-// custody or the tile of the tree that holds a text, or where the log ends.
-func edit(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, args, 3, "edit STORE PREFIX TEXT")
-	badgertest.Edit(ts.Value("tb").(testing.TB), ts.MkAbs(args[0]), func(x *badgertest.Txn) {
-		for _, key := range x.Keys([]byte(args[1])) {
-			value := x.Get(key)
-			if at := bytes.Index(value, []byte(args[2])); at >= 0 {
-				value[at] ^= 1
-				x.Set(key, value)
-				return
+// mode checks the permissions of files.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "mode OCTAL FILE...")
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
+			ts.Fatalf("%s has mode %s, want %s", name, got, args[0])
+		}
+	}
+}
+
+// everywhere runs every command that reads, by every name that a stranger could
+// try, and checks that none shows what is secret in the script private.
+func everywhere(ts *testscript.TestScript, neg bool, _ []string) {
+	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "states-")
+	ts.Check(err)
+	reading := [][]string{
+		{"participant", "list"}, {"key", "list", "acme"}, {"checkpoint"}, {"statement", "list"}, {"statement", "list", "--csv"},
+		{"statement", "list", "--seller", "acme"}, {"statement", "list", "--customer", "own:acme/SECRET-CODE"},
+		{"statement", "get", "TX-SECRET-1"}, {"receipt", "get", "TX-SECRET-1"}, {"void", "TX-SECRET-1", "--reason", "x"},
+		{"amend", ts.MkAbs("mended.csv"), "--reason", "x"},
+		{"verify", "--state", filepath.Join(dir, "light")}, {"verify", "--state", filepath.Join(dir, "full"), "--full"},
+	}
+	for index := range 20 {
+		name := "#" + strconv.Itoa(index)
+		reading = append(reading, []string{"statement", "get", name}, []string{"receipt", "get", name})
+	}
+	for by := range volumeDimensions {
+		reading = append(reading, []string{"volumes", "--by", by, "--elements"}, []string{"volumes", "--by", by, "--seller", "acme", "--customer", "own:acme/SECRET-CODE"})
+	}
+	for _, args := range reading {
+		shown := said(ts, args...) + said(ts, append(args, "--json")...)
+		shown = strings.ReplaceAll(shown, "own:acme/SECRET-CODE", "") // the question comes back
+		for _, secret := range []string{"Zephyr", "SECRET-CODE", "Marmalade", "LOT-X", "123456", "123.456", "123457", "123.457"} {
+			if strings.Contains(shown, secret) {
+				ts.Fatalf("magnet %q shows %q:\n%s", args, secret, shown)
 			}
 		}
-		ts.Fatalf("nothing under %q holds %q", args[1], args[2])
+	}
+}
+
+// said returns all that a command prints, whether it is refused or not. It runs
+// in this process, which is quicker.
+func said(ts *testscript.TestScript, args ...string) string {
+	var out bytes.Buffer
+	args = append([]string{"-p", ts.MkAbs(ts.Getenv("MAGNET_PROFILE"))}, args...)
+	if code := run(context.Background(), args, strings.NewReader(""), &out, &out); code == exitNoServer {
+		ts.Fatalf("magnet %q: exit code %d\n%s", args, code, out.Bytes())
+	}
+	return out.String()
+}
+
+// seal encrypts key files, at less cost than magnet does.
+func seal(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "seal PASSPHRASE FILE...")
+	recipient, err := age.NewScryptRecipient(args[0])
+	ts.Check(err)
+	recipient.SetWorkFactor(10)
+	for _, name := range args[1:] {
+		var out bytes.Buffer
+		text := armor.NewWriter(&out)
+		w, err := age.Encrypt(text, recipient)
+		ts.Check(err)
+		_, err = io.WriteString(w, ts.ReadFile(name))
+		ts.Check(errors.Join(err, w.Close(), text.Close()))
+		write(ts, name, out.Bytes())
+	}
+}
+
+// edit changes one byte of what a server that is down has stored, at a text that
+// it holds: in the records of the log, or in the state of custody.
+func edit(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 3, "edit STORE records|state TEXT")
+	prefix := map[string]string{"records": "b", "state": "s"}[args[1]]
+	changed := false
+	badgertest.Edit(ts.Value("tb").(testing.TB), ts.MkAbs(args[0]), func(x *badgertest.Txn) {
+		for _, key := range x.Keys([]byte(prefix)) {
+			value := x.Get(key)
+			if args[1] == "records" { // they are compressed
+				var err error
+				value, err = s2.Decode(nil, value)
+				ts.Check(err)
+			}
+			at := bytes.Index(value, []byte(args[2]))
+			if at < 0 {
+				continue
+			}
+			value[at] ^= 1
+			if args[1] == "records" {
+				value = s2.Encode(nil, value)
+			}
+			x.Set(key, value)
+			changed = true
+		}
 	})
+	if !changed {
+		ts.Fatalf("no %s hold %q", args[1], args[2])
+	}
 }

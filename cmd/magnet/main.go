@@ -90,7 +90,11 @@ func exitCode(err error) int {
 	switch st, ok := status.FromError(err); {
 	case errors.As(err, &answer), isLie(err):
 		return exitNo
-	case ok && st.Code() == codes.InvalidArgument && !errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Retryable():
+		return exitNoServer
+	case refusal != nil:
+		return exitNo
+	case ok && st.Code() == codes.InvalidArgument:
 		return exitUse
 	case ok && (st.Code() == codes.Unavailable || st.Code() == codes.DeadlineExceeded):
 		return exitNoServer

@@ -320,7 +320,7 @@ func (r *submission) outcome(ctx context.Context, number string, o client.Outcom
 	} else {
 		r.done.Recorded++
 	}
-	return r.keepReceipt(ctx, number, &tracev1.ProvenStatement{Envelope: o.Envelope, Receipt: o.Recorded.Receipt})
+	return r.keepReceipt(ctx, number, &tracev1.ProvenStatement{Envelope: o.Recorded.Envelope, Receipt: o.Recorded.Receipt})
 }
 
 // refusal finds out what a refusal means: a statement id that was used may be the

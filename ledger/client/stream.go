@@ -196,7 +196,10 @@ func (r *receiver) outcome(it *item, floor uint64, o *ledgerv1.SubmitOutcome, ch
 			Entry: what.Recorded.GetEntry(), InclusionPath: what.Recorded.GetInclusionPath(),
 			Checkpoint: checkpoint, SignerSpki: what.Recorded.GetSignerSpki(),
 		}
-		out.Recorded, err = r.client.recorded(it.envelope, receipt, what.Recorded.GetAlreadyRecorded(), floor)
+		out.Recorded, err = r.client.recorded(recordedEnvelope{it.envelope, what.Recorded.GetRecordedEnvelope()}, receipt, floor)
+		if err == nil {
+			out.Recorded.Already = what.Recorded.GetAlreadyRecorded()
+		}
 	case *ledgerv1.SubmitOutcome_Refusal:
 		out.Refusal = &RefusalError{Refusal: what.Refusal}
 	default:

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 type Recorded struct {
 	// Receipt is the proof.
 	Receipt *tracev1.Receipt
+	// Envelope is the statement as it is on record: the submitted one, or the
+	// same payload under another signature of its signer.
+	Envelope *tracev1.Envelope
 	// Entry is what the receipt proves: where the statement stands, and since
 	// when.
 	Entry verify.Entry
@@ -31,7 +35,7 @@ type Recorded struct {
 // the server gave a wrong proof.
 //
 // The statement may be on record with another signature, if its payload was
-// signed twice. The receipt is then for that, and an error here; see Compare.
+// signed twice. The receipt is for that one, which Recorded holds.
 func (c *Client) Submit(ctx context.Context, env *tracev1.Envelope) (*Recorded, error) {
 	return c.submit(ctx, &ledgerv1.SubmitRequest{Envelope: env})
 }
@@ -52,21 +56,46 @@ func (c *Client) submit(ctx context.Context, req *ledgerv1.SubmitRequest) (*Reco
 	if req.GetValidateOnly() && !resp.GetAlreadyRecorded() {
 		return nil, nil
 	}
-	return c.recorded(req.GetEnvelope(), resp.GetReceipt(), resp.GetAlreadyRecorded(), floor)
+	r, err := c.recorded(recordedEnvelope{req.GetEnvelope(), resp.GetRecordedEnvelope()}, resp.GetReceipt(), floor)
+	if err != nil {
+		return nil, err
+	}
+	r.Already = resp.GetAlreadyRecorded()
+	return r, nil
 }
+
+// recordedEnvelope is a statement as it was submitted and, unless that is nil, as
+// the server says it is on record with another signature.
+type recordedEnvelope struct{ submitted, other *tracev1.Envelope }
 
 // recorded proves a receipt for a statement that was submitted when the log had
 // been seen at size floor.
-func (c *Client) recorded(env *tracev1.Envelope, r *tracev1.Receipt, already bool, floor uint64) (*Recorded, error) {
+func (c *Client) recorded(env recordedEnvelope, r *tracev1.Receipt, floor uint64) (*Recorded, error) {
 	cp, err := c.history.accept(r.GetCheckpoint(), floor)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := verify.VerifyRecorded(env, r, cp)
+	if env.other != nil {
+		return c.recordedOther(env, r)
+	}
+	entry, err := verify.VerifyRecorded(env.submitted, r, cp)
 	if err != nil {
 		return nil, err
 	}
-	return &Recorded{Receipt: r, Entry: entry, Already: already}, nil
+	return &Recorded{Receipt: r, Envelope: env.submitted, Entry: entry}, nil
+}
+
+// recordedOther proves a receipt for the submitted payload under another
+// signature.
+func (c *Client) recordedOther(env recordedEnvelope, r *tracev1.Receipt) (*Recorded, error) {
+	if !bytes.Equal(env.other.GetPayload(), env.submitted.GetPayload()) {
+		return nil, fmt.Errorf("%w: %w", verify.ErrReceipt, errOther)
+	}
+	proven, err := c.log.VerifyReceipt(env.other, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Recorded{Receipt: r, Envelope: env.other, Entry: proven.Entry}, nil
 }
 
 // Comparison is what stands on record under a statement id.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,7 +21,11 @@ type auditService struct {
 // closes the view, unless there is an error.
 func (s *Server) reading(ctx context.Context) (*ledger.View, *caller, error) {
 	v := s.ledger.View()
-	c, err := identify(ctx, v)
+	var c *caller
+	err := s.guarded(ctx, func() (err error) {
+		c, err = identify(ctx, v)
+		return err
+	})
 	if err != nil {
 		v.Close()
 		return nil, nil, s.toStatus(ctx, err)
@@ -105,12 +110,17 @@ func (s auditService) GetConsistencyProof(ctx context.Context, req *ledgerv1.Get
 	return &ledgerv1.GetConsistencyProofResponse{ToSize: to, Path: path}, nil
 }
 
-// entriesPerView bounds for how long one view is held by a reader, who may be
-// slow, and how large a message of entries is.
+// Of a long range, entriesPerView and bytesPerView bound for how long one view
+// is held by a reader, who may be slow, and what is held in memory for it;
+// entryMessageBytes is how large a message of entries is.
 const (
 	entriesPerView    = 4096
+	bytesPerView      = 4 << 20
 	entryMessageBytes = 1 << 20
 )
+
+// errEnough ends the reading from a view.
+var errEnough = errors.New("enough for one view")
 
 // ReadEntries implements ledgerv1.AuditServiceServer. Entries never change, so
 // a long range is read from one view after another.
@@ -131,8 +141,7 @@ func (s auditService) ReadEntries(req *ledgerv1.ReadEntriesRequest, stream grpc.
 	}
 	full := req.GetView() == ledgerv1.StatementView_STATEMENT_VIEW_FULL
 	for next := req.GetStartIndex(); next < end; {
-		stop := min(end, next+entriesPerView)
-		messages, err := s.entries(ctx, next, stop, full)
+		messages, err := s.entries(ctx, next, min(end, next+entriesPerView), full)
 		if err != nil {
 			return err
 		}
@@ -140,13 +149,14 @@ func (s auditService) ReadEntries(req *ledgerv1.ReadEntriesRequest, stream grpc.
 			if err := stream.Send(m); err != nil {
 				return err
 			}
+			next += uint64(len(m.GetEntries()))
 		}
-		next = stop
 	}
 	return nil
 }
 
-// entries reads a part of a range, with the caller's rights as they are now.
+// entries reads a part of a range from its start on, with the caller's rights as
+// they are now.
 func (s auditService) entries(ctx context.Context, start, end uint64, full bool) ([]*ledgerv1.ReadEntriesResponse, error) {
 	v, c, err := s.reading(ctx)
 	if err != nil {
@@ -155,7 +165,11 @@ func (s auditService) entries(ctx context.Context, start, end uint64, full bool)
 	defer v.Close()
 	var messages []*ledgerv1.ReadEntriesResponse
 	size := entryMessageBytes // of the last message; the first record opens one
+	total := 0
 	err = v.Records(ctx, start, end, func(r ledger.Record) error {
+		if total >= bytesPerView {
+			return errEnough
+		}
 		e := &ledgerv1.LoggedEntry{Entry: r.Entry.Bytes()}
 		if full {
 			ok, err := c.mayRead(v, r)
@@ -171,8 +185,12 @@ func (s auditService) entries(ctx context.Context, start, end uint64, full bool)
 		}
 		last := messages[len(messages)-1]
 		last.Entries = append(last.GetEntries(), e)
-		size += len(e.GetEntry()) + len(e.GetEnvelope().GetPayload()) + len(e.GetEnvelope().GetSignatureBlock()) + 48
+		n := len(e.GetEntry()) + len(e.GetEnvelope().GetPayload()) + len(e.GetEnvelope().GetSignatureBlock()) + 48
+		size, total = size+n, total+n
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return messages, s.toStatus(ctx, err)
 }

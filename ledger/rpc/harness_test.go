@@ -41,6 +41,7 @@ type world struct {
 	anchorPath   string
 	limits       rpc.Limits
 	ledgerLimits ledger.Limits
+	grace        time.Duration
 
 	*instance
 	late        atomic.Int64 // how far the clock is behind Now, in nanoseconds
@@ -87,7 +88,7 @@ func newWorld(t testing.TB, settings ...setting) *world {
 	t.Helper()
 	w := &world{
 		Ledger: verifytest.NewLedger(t), t: t, ca: certstest.New(t, trustDomain), logs: new(logBuffer),
-		anchorPath: filepath.Join(t.TempDir(), "anchor"),
+		anchorPath: filepath.Join(t.TempDir(), "anchor"), grace: 200 * time.Millisecond,
 	}
 	w.open = func() ledger.Store {
 		if w.memory == nil {
@@ -159,7 +160,8 @@ func (w *world) serve() {
 	var serving, writing context.Context
 	serving, i.stopServing = context.WithCancel(context.Background())
 	writing, i.stopWriting = context.WithCancel(context.Background())
-	go func() { i.served <- i.server.Serve(serving, lis, 200*time.Millisecond) }()
+	grace := w.grace // read before others may set it
+	go func() { i.served <- i.server.Serve(serving, lis, grace) }()
 	go func() { i.written <- i.ledger.Run(writing) }()
 }
 
@@ -250,4 +252,15 @@ func (l *logBuffer) check(t testing.TB) {
 	if !strings.Contains(text, "grpc.method=") {
 		t.Error("nothing was logged")
 	}
+}
+
+// reopenAnchor opens the anchor until the test ends.
+func (w *world) reopenAnchor() ledger.Anchor {
+	w.t.Helper()
+	a, err := ledger.OpenAnchor(w.anchorPath)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { a.Close() })
+	return a
 }

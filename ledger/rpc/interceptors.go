@@ -16,6 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 )
@@ -42,8 +43,8 @@ var access = map[string]bool{
 }
 
 // interceptors, from the outside in: a recovery that guards the others,
-// logging, authentication, access, validation, the deadline, and a recovery
-// that lets the log see what a handler's panic became.
+// logging, authentication, access, validation, and a recovery that lets the log
+// see what a handler's panic became.
 func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamServerInterceptor, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
@@ -62,7 +63,6 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 			auth.UnaryServerInterceptor(s.authenticate),
 			s.unaryAccess,
 			protovalidatemw.UnaryServerInterceptor(validator),
-			s.unaryDeadline,
 			recovery.UnaryServerInterceptor(recover),
 		}, []grpc.StreamServerInterceptor{
 			recovery.StreamServerInterceptor(recover),
@@ -127,9 +127,14 @@ func (s *Server) streamAccess(srv any, stream grpc.ServerStream, info *grpc.Stre
 	return next(srv, stream)
 }
 
-// unaryDeadline bounds calls whose client set no shorter deadline.
-func (s *Server) unaryDeadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
-	defer cancel()
-	return next(ctx, req)
+// deadline bounds unary calls whose client set no shorter deadline. It counts
+// from the headers of a call on, not from an interceptor, because those run only
+// when the whole request is there.
+func (s *Server) deadline(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if !s.unary[info.FullMethodName] {
+		return ctx, nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
+	context.AfterFunc(ctx, cancel) // when the call has ended
+	return bounded, nil
 }

@@ -183,23 +183,36 @@ var serverCases = []struct {
 	{reason("OUTCOME_UNKNOWN"), ledger.Limits{}, loseCommit, 0, (*world).restart},
 }
 
-// fillQueue has the store take its time with a statement.
-func fillQueue(t *testing.T, w *world) func() {
-	blocked, let := make(chan struct{}), make(chan struct{})
+// holdCommits has the store take its time until released. It tells when the next
+// commit waits.
+func holdCommits(w *world) (waits <-chan struct{}, release func()) {
+	waiting, let := make(chan struct{}, 1), make(chan struct{})
 	w.memory.OnCommit(func(int) storetest.Fault {
-		close(blocked)
+		select {
+		case waiting <- struct{}{}:
+		default:
+		}
 		<-let
 		return storetest.None
 	})
-	first, env := make(chan error, 1), w.signed(w.sale("bolt"))
-	go func() {
-		_, err := w.submit("bolt", env)
-		first <- err
-	}()
-	<-blocked
-	return func() {
+	return waiting, func() {
 		w.memory.OnCommit(nil)
 		close(let)
+	}
+}
+
+// fillQueue has a statement wait in the store.
+func fillQueue(t *testing.T, w *world) func() {
+	waits, release := holdCommits(w)
+	first, env := make(chan error, 1), w.signed(w.sale("bolt"))
+	bolt := w.peer("bolt")
+	go func() {
+		_, err := bolt.Submit(bolt.ctx, &ledgerv1.SubmitRequest{Envelope: env})
+		first <- err
+	}()
+	<-waits
+	return func() {
+		release()
 		if err := <-first; err != nil {
 			t.Errorf("the statement that filled the queue: %v", err)
 		}

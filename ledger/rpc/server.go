@@ -90,6 +90,7 @@ type Server struct {
 	limits      Limits
 	logger      *slog.Logger
 	tokenKey    [32]byte
+	unary       map[string]bool // methods with a deadline, by full name
 	grpc        *grpc.Server
 	health      *health.Server
 }
@@ -115,9 +116,9 @@ func New(cfg Config) (*Server, error) {
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(cfg.TLS)),
 		grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...),
-		grpc.MaxRecvMsgSize(s.limits.MessageBytes), grpc.MaxSendMsgSize(4*s.limits.MessageBytes),
+		grpc.MaxRecvMsgSize(s.limits.MessageBytes), grpc.MaxSendMsgSize(s.limits.MessageBytes),
 		grpc.MaxConcurrentStreams(s.limits.ConcurrentStreams), grpc.MaxHeaderListSize(16<<10),
-		grpc.ConnectionTimeout(5*time.Second),
+		grpc.ConnectionTimeout(5*time.Second), grpc.InTapHandle(s.deadline),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: s.limits.ConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
 			Time: time.Minute, Timeout: 10 * time.Second,
@@ -134,6 +135,12 @@ func (s *Server) register() {
 	ledgerv1.RegisterAuditServiceServer(s.grpc, auditService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.RegisterV1(s.grpc)
+	s.unary = make(map[string]bool)
+	for name, service := range s.grpc.GetServiceInfo() {
+		for _, m := range service.Methods {
+			s.unary["/"+name+"/"+m.Name] = !m.IsClientStream && !m.IsServerStream
+		}
+	}
 	s.setHealth(healthv1.HealthCheckResponse_SERVING)
 }
 

@@ -134,3 +134,19 @@ func keyID(name string) []byte {
 }
 
 func clone[M proto.Message](m M) M { return proto.Clone(m).(M) }
+
+// recordAll records statements of one signer, signed as one batch, in one
+// message, and returns the envelopes.
+func (w *world) recordAll(signer string, sts []*tracev1.Statement) []*tracev1.Envelope {
+	w.t.Helper()
+	envs := w.SignBatch(verifytest.Key(signer), sts...)
+	s := w.peer(signer).stream()
+	send(w.t, s, 0, envs...)
+	for i, o := range outcomes(w.t, s, len(envs)) {
+		if o.GetRecorded() == nil {
+			w.t.Fatalf("statement %d: %v", i, o)
+		}
+	}
+	finish(w.t, s)
+	return envs
+}

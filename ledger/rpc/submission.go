@@ -40,11 +40,27 @@ func (s submissionService) Submit(ctx context.Context, req *ledgerv1.SubmitReque
 	if results[0].Err != nil {
 		return nil, s.toStatus(ctx, results[0].Err)
 	}
-	receipt, err := s.ledger.Receipt(&results[0])
+	return s.respond(ctx, item, &results[0])
+}
+
+// respond proves what is on record for an item.
+func (s submissionService) respond(ctx context.Context, item *ledger.Item, r *ledger.Result) (*ledgerv1.SubmitResponse, error) {
+	proven, err := s.ledger.Prove(r)
 	if err != nil {
 		return nil, s.toStatus(ctx, err)
 	}
-	return &ledgerv1.SubmitResponse{Receipt: receipt, AlreadyRecorded: results[0].Already}, nil
+	return &ledgerv1.SubmitResponse{
+		Receipt: proven.GetReceipt(), AlreadyRecorded: r.Already, RecordedEnvelope: other(item, proven.GetEnvelope()),
+	}, nil
+}
+
+// other returns the envelope on record, if it bears another signature than the
+// item that was submitted.
+func other(item *ledger.Item, recorded *tracev1.Envelope) *tracev1.Envelope {
+	if item.Signed(recorded) {
+		return nil
+	}
+	return recorded
 }
 
 // validate judges an item and records nothing.
@@ -54,11 +70,7 @@ func (s submissionService) validate(ctx context.Context, item *ledger.Item) (*le
 	if !errors.As(err, &recorded) {
 		return &ledgerv1.SubmitResponse{}, s.toStatus(ctx, err)
 	}
-	receipt, err := s.ledger.Receipt(&ledger.Result{Index: recorded.Index})
-	if err != nil {
-		return nil, s.toStatus(ctx, err)
-	}
-	return &ledgerv1.SubmitResponse{Receipt: receipt, AlreadyRecorded: true}, nil
+	return s.respond(ctx, item, &ledger.Result{Index: recorded.Index, Already: true})
 }
 
 // SubmitStream implements ledgerv1.SubmissionServiceServer. Each message is
@@ -286,19 +298,15 @@ func (st *submitStream) outcome(sequence uint64, r *ledger.Result) (o *ledgerv1.
 		o, err = st.refusal(sequence, r.Err)
 		return o, nil, err
 	}
-	receipt, err := st.server.ledger.Receipt(r)
+	proven, err := st.server.ledger.Prove(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &ledgerv1.SubmitOutcome{Sequence: sequence, Outcome: &ledgerv1.SubmitOutcome_Recorded{
-		Recorded: recorded(receipt, r.Already),
-	}}, receipt.GetCheckpoint(), nil
-}
-
-func recorded(r *tracev1.Receipt, already bool) *ledgerv1.Recorded {
-	return &ledgerv1.Recorded{
-		Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), SignerSpki: r.GetSignerSpki(), AlreadyRecorded: already,
-	}
+	receipt := proven.GetReceipt()
+	return &ledgerv1.SubmitOutcome{Sequence: sequence, Outcome: &ledgerv1.SubmitOutcome_Recorded{Recorded: &ledgerv1.Recorded{
+		Entry: receipt.GetEntry(), InclusionPath: receipt.GetInclusionPath(), SignerSpki: receipt.GetSignerSpki(),
+		AlreadyRecorded: r.Already, RecordedEnvelope: other(r.Item(), proven.GetEnvelope()),
+	}}}, receipt.GetCheckpoint(), nil
 }
 
 func (st *submitStream) answer(m *ledgerv1.SubmitStreamResponse) error {

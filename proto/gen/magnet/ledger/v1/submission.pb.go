@@ -86,8 +86,12 @@ type SubmitResponse struct {
 	Receipt *v1.Receipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// Was the statement on record before this call?
 	AlreadyRecorded bool `protobuf:"varint,2,opt,name=already_recorded,json=alreadyRecorded,proto3" json:"already_recorded,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The statement as it is on record, when that bears another signature than
+	// the one submitted: the same payload may have been signed twice. The receipt
+	// is for this one.
+	RecordedEnvelope *v1.Envelope `protobuf:"bytes,3,opt,name=recorded_envelope,json=recordedEnvelope,proto3" json:"recorded_envelope,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SubmitResponse) Reset() {
@@ -132,6 +136,13 @@ func (x *SubmitResponse) GetAlreadyRecorded() bool {
 		return x.AlreadyRecorded
 	}
 	return false
+}
+
+func (x *SubmitResponse) GetRecordedEnvelope() *v1.Envelope {
+	if x != nil {
+		return x.RecordedEnvelope
+	}
+	return nil
 }
 
 // SubmitStreamRequest carries many items, so that the cost of a message is
@@ -399,8 +410,11 @@ type Recorded struct {
 	SignerSpki []byte `protobuf:"bytes,3,opt,name=signer_spki,json=signerSpki,proto3" json:"signer_spki,omitempty"`
 	// Was the statement on record before this stream sent it?
 	AlreadyRecorded bool `protobuf:"varint,4,opt,name=already_recorded,json=alreadyRecorded,proto3" json:"already_recorded,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The statement as it is on record, when that bears another signature than
+	// the one submitted. The receipt is for this one.
+	RecordedEnvelope *v1.Envelope `protobuf:"bytes,5,opt,name=recorded_envelope,json=recordedEnvelope,proto3" json:"recorded_envelope,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Recorded) Reset() {
@@ -461,6 +475,13 @@ func (x *Recorded) GetAlreadyRecorded() bool {
 	return false
 }
 
+func (x *Recorded) GetRecordedEnvelope() *v1.Envelope {
+	if x != nil {
+		return x.RecordedEnvelope
+	}
+	return nil
+}
+
 var File_magnet_ledger_v1_submission_proto protoreflect.FileDescriptor
 
 const file_magnet_ledger_v1_submission_proto_rawDesc = "" +
@@ -468,10 +489,11 @@ const file_magnet_ledger_v1_submission_proto_rawDesc = "" +
 	"!magnet/ledger/v1/submission.proto\x12\x10magnet.ledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1emagnet/trace/v1/evidence.proto\x1a\x1dmagnet/trace/v1/refusal.proto\"s\n" +
 	"\rSubmitRequest\x12=\n" +
 	"\benvelope\x18\x01 \x01(\v2\x19.magnet.trace.v1.EnvelopeB\x06\xbaH\x03\xc8\x01\x01R\benvelope\x12#\n" +
-	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"o\n" +
+	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"\xb7\x01\n" +
 	"\x0eSubmitResponse\x122\n" +
 	"\areceipt\x18\x01 \x01(\v2\x18.magnet.trace.v1.ReceiptR\areceipt\x12)\n" +
-	"\x10already_recorded\x18\x02 \x01(\bR\x0falreadyRecorded\"V\n" +
+	"\x10already_recorded\x18\x02 \x01(\bR\x0falreadyRecorded\x12F\n" +
+	"\x11recorded_envelope\x18\x03 \x01(\v2\x19.magnet.trace.v1.EnvelopeR\x10recordedEnvelope\"V\n" +
 	"\x13SubmitStreamRequest\x12?\n" +
 	"\x05items\x18\x01 \x03(\v2\x1c.magnet.ledger.v1.SubmitItemB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\x05items\"g\n" +
 	"\n" +
@@ -487,13 +509,14 @@ const file_magnet_ledger_v1_submission_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x128\n" +
 	"\brecorded\x18\x02 \x01(\v2\x1a.magnet.ledger.v1.RecordedH\x00R\brecorded\x124\n" +
 	"\arefusal\x18\x03 \x01(\v2\x18.magnet.trace.v1.RefusalH\x00R\arefusalB\t\n" +
-	"\aoutcome\"\x93\x01\n" +
+	"\aoutcome\"\xdb\x01\n" +
 	"\bRecorded\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12%\n" +
 	"\x0einclusion_path\x18\x02 \x03(\fR\rinclusionPath\x12\x1f\n" +
 	"\vsigner_spki\x18\x03 \x01(\fR\n" +
 	"signerSpki\x12)\n" +
-	"\x10already_recorded\x18\x04 \x01(\bR\x0falreadyRecorded2\xc3\x01\n" +
+	"\x10already_recorded\x18\x04 \x01(\bR\x0falreadyRecorded\x12F\n" +
+	"\x11recorded_envelope\x18\x05 \x01(\v2\x19.magnet.trace.v1.EnvelopeR\x10recordedEnvelope2\xc3\x01\n" +
 	"\x11SubmissionService\x12K\n" +
 	"\x06Submit\x12\x1f.magnet.ledger.v1.SubmitRequest\x1a .magnet.ledger.v1.SubmitResponse\x12a\n" +
 	"\fSubmitStream\x12%.magnet.ledger.v1.SubmitStreamRequest\x1a&.magnet.ledger.v1.SubmitStreamResponse(\x010\x01BLZJgithub.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1;ledgerv1b\x06proto3"
@@ -524,22 +547,24 @@ var file_magnet_ledger_v1_submission_proto_goTypes = []any{
 	(*v1.Refusal)(nil),           // 9: magnet.trace.v1.Refusal
 }
 var file_magnet_ledger_v1_submission_proto_depIdxs = []int32{
-	7, // 0: magnet.ledger.v1.SubmitRequest.envelope:type_name -> magnet.trace.v1.Envelope
-	8, // 1: magnet.ledger.v1.SubmitResponse.receipt:type_name -> magnet.trace.v1.Receipt
-	3, // 2: magnet.ledger.v1.SubmitStreamRequest.items:type_name -> magnet.ledger.v1.SubmitItem
-	7, // 3: magnet.ledger.v1.SubmitItem.envelope:type_name -> magnet.trace.v1.Envelope
-	5, // 4: magnet.ledger.v1.SubmitStreamResponse.outcomes:type_name -> magnet.ledger.v1.SubmitOutcome
-	6, // 5: magnet.ledger.v1.SubmitOutcome.recorded:type_name -> magnet.ledger.v1.Recorded
-	9, // 6: magnet.ledger.v1.SubmitOutcome.refusal:type_name -> magnet.trace.v1.Refusal
-	0, // 7: magnet.ledger.v1.SubmissionService.Submit:input_type -> magnet.ledger.v1.SubmitRequest
-	2, // 8: magnet.ledger.v1.SubmissionService.SubmitStream:input_type -> magnet.ledger.v1.SubmitStreamRequest
-	1, // 9: magnet.ledger.v1.SubmissionService.Submit:output_type -> magnet.ledger.v1.SubmitResponse
-	4, // 10: magnet.ledger.v1.SubmissionService.SubmitStream:output_type -> magnet.ledger.v1.SubmitStreamResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	7,  // 0: magnet.ledger.v1.SubmitRequest.envelope:type_name -> magnet.trace.v1.Envelope
+	8,  // 1: magnet.ledger.v1.SubmitResponse.receipt:type_name -> magnet.trace.v1.Receipt
+	7,  // 2: magnet.ledger.v1.SubmitResponse.recorded_envelope:type_name -> magnet.trace.v1.Envelope
+	3,  // 3: magnet.ledger.v1.SubmitStreamRequest.items:type_name -> magnet.ledger.v1.SubmitItem
+	7,  // 4: magnet.ledger.v1.SubmitItem.envelope:type_name -> magnet.trace.v1.Envelope
+	5,  // 5: magnet.ledger.v1.SubmitStreamResponse.outcomes:type_name -> magnet.ledger.v1.SubmitOutcome
+	6,  // 6: magnet.ledger.v1.SubmitOutcome.recorded:type_name -> magnet.ledger.v1.Recorded
+	9,  // 7: magnet.ledger.v1.SubmitOutcome.refusal:type_name -> magnet.trace.v1.Refusal
+	7,  // 8: magnet.ledger.v1.Recorded.recorded_envelope:type_name -> magnet.trace.v1.Envelope
+	0,  // 9: magnet.ledger.v1.SubmissionService.Submit:input_type -> magnet.ledger.v1.SubmitRequest
+	2,  // 10: magnet.ledger.v1.SubmissionService.SubmitStream:input_type -> magnet.ledger.v1.SubmitStreamRequest
+	1,  // 11: magnet.ledger.v1.SubmissionService.Submit:output_type -> magnet.ledger.v1.SubmitResponse
+	4,  // 12: magnet.ledger.v1.SubmissionService.SubmitStream:output_type -> magnet.ledger.v1.SubmitStreamResponse
+	11, // [11:13] is the sub-list for method output_type
+	9,  // [9:11] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_magnet_ledger_v1_submission_proto_init() }

@@ -1,0 +1,346 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger"
+	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
+)
+
+// tampering is a store that somebody changes underneath, for snapshots that are
+// open, too.
+type tampering struct {
+	ledger.Store
+	edit atomic.Pointer[func(key, value []byte) []byte] // returns nil for a key that is gone
+}
+
+func (s *tampering) Snapshot() (ledger.Snapshot, error) {
+	inner, err := s.Store.Snapshot()
+	return &tamperingSnapshot{inner, s}, err
+}
+
+func (s *tampering) tamper(key, value []byte) []byte {
+	if edit := s.edit.Load(); edit != nil {
+		return (*edit)(key, value)
+	}
+	return value
+}
+
+type tamperingSnapshot struct {
+	ledger.Snapshot
+	s *tampering
+}
+
+func (s *tamperingSnapshot) Get(key []byte) ([]byte, error) {
+	value, err := s.Snapshot.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	if value = s.s.tamper(key, value); value == nil {
+		return nil, ledger.ErrNotFound
+	}
+	return value, nil
+}
+
+func (s *tamperingSnapshot) Scan(from, to []byte, visit func(key, value []byte) bool) error {
+	return s.Snapshot.Scan(from, to, func(key, value []byte) bool {
+		value = s.s.tamper(key, value)
+		return value == nil || visit(key, value)
+	})
+}
+
+// newTampering returns a world and its store.
+func newTampering(t *testing.T) (*world, *tampering) {
+	t.Helper()
+	s := new(tampering)
+	w := newWorld(t, func(w *world) {
+		inner := w.open
+		w.open = func() ledger.Store {
+			s.Store = inner()
+			return s
+		}
+	})
+	return w, s
+}
+
+// changed changes the value of one key until restored.
+func (s *tampering) changed(key []byte, change func(value []byte) []byte) {
+	edit := func(k, value []byte) []byte {
+		if bytes.Equal(k, key) {
+			return change(bytes.Clone(value))
+		}
+		return value
+	}
+	s.edit.Store(&edit)
+}
+
+func (s *tampering) restored() { s.edit.Store(nil) }
+
+// contents returns keys of every sort that the store holds: the first and the
+// last of each.
+func (s *tampering) contents(t *testing.T) map[string][][]byte {
+	t.Helper()
+	kinds := make(map[string][][]byte)
+	snapshot, err := s.Store.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	err = snapshot.Scan([]byte{1}, nil, func(key, _ []byte) bool {
+		kind := string(key[:1])
+		if kind == "s" {
+			kind = string(key[:2])
+		}
+		kinds[kind] = append(kinds[kind], bytes.Clone(key))
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, keys := range kinds {
+		kinds[kind] = [][]byte{keys[0], keys[len(keys)-1]}[:min(2, len(keys))]
+	}
+	return kinds
+}
+
+// question is a call whose answer should never be wrong.
+type question struct {
+	peer, method string
+	req          proto.Message
+}
+
+// questions touch everything that the store holds.
+func (w *world) questions(objects []object) []question {
+	const (
+		get  = ledgerv1.QueryService_GetStatement_FullMethodName
+		list = ledgerv1.QueryService_ListStatements_FullMethodName
+		sum  = ledgerv1.QueryService_QueryVolumes_FullMethodName
+		who  = ledgerv1.QueryService_GetParticipant_FullMethodName
+	)
+	all := []question{
+		{"regulator", list, &ledgerv1.ListStatementsRequest{PageSize: 1000}},
+		{"acme", list, &ledgerv1.ListStatementsRequest{PageSize: 1000, View: entryOnly}},
+		{"regulator", sum, &ledgerv1.QueryVolumesRequest{GroupBy: []dimension{2, 5}, IncludeElements: true}},
+		{"late", sum, &ledgerv1.QueryVolumesRequest{GroupBy: []dimension{1, 4}}},
+		{"regulator", who, &ledgerv1.GetParticipantRequest{ParticipantId: "acme"}},
+		{"regulator", who, &ledgerv1.GetParticipantRequest{ParticipantId: "shop"}},
+		{"regulator", who, &ledgerv1.GetParticipantRequest{ParticipantId: "root"}},
+		{"regulator", ledgerv1.QueryService_ListParticipants_FullMethodName, &ledgerv1.ListParticipantsRequest{}},
+		{"auditor-acme", ledgerv1.AuditService_ReadEntries_FullMethodName, &ledgerv1.ReadEntriesRequest{View: full}},
+		{"shop", ledgerv1.AuditService_GetInclusionProof_FullMethodName, &ledgerv1.GetInclusionProofRequest{Index: 3}},
+		{"shop", ledgerv1.AuditService_GetConsistencyProof_FullMethodName, &ledgerv1.GetConsistencyProofRequest{FromSize: 5}},
+		{"acme", ledgerv1.SubmissionService_Submit_FullMethodName, &ledgerv1.SubmitRequest{ValidateOnly: true, Envelope: w.own("acme")}},
+	}
+	for i := range objects {
+		statement, receipt := lookups["key"](&objects[i])
+		all = append(all, question{"regulator", get, statement}, question{"acme", ledgerv1.AuditService_GetReceipt_FullMethodName, receipt})
+		if statement, _ = lookups["hash"](&objects[i]); objects[i].readers != nil {
+			all = append(all, question{"late", get, statement})
+		}
+	}
+	return all
+}
+
+// TestDamageIsFound damages values of every sort. Each question is then answered
+// as before, or with DATA_LOSS.
+func TestDamageIsFound(t *testing.T) {
+	w, s := newTampering(t)
+	objects := w.objects()
+	w.recordAll("acme", w.sales("acme", 280, on("2026-04-01")))
+	questions := w.questions(objects)
+	before := make([]exchange, len(questions))
+	for i, q := range questions {
+		before[i] = w.peer(q.peer).ask(q.method, q.req)
+	}
+	for kind, keys := range s.contents(t) {
+		for name, change := range damages {
+			if name == "gone" && strings.HasPrefix(kind, "s") {
+				continue // not promised: a replay of the log finds it
+			}
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				found := false
+				for _, key := range keys {
+					s.changed(key, change)
+					for i, q := range questions {
+						found = answeredOrLost(t, w, q, before[i]) || found
+					}
+					s.restored()
+				}
+				if !found && kind != "c" { // checkpoints that were signed are evidence only
+					t.Error("no question met the damage")
+				}
+			})
+		}
+	}
+}
+
+var damages = map[string]func([]byte) []byte{
+	"first byte": func(b []byte) []byte { b[0] ^= 1; return b },
+	"last byte":  func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b },
+	"cut":        func(b []byte) []byte { return b[:len(b)/2] },
+	"gone":       func([]byte) []byte { return nil },
+}
+
+// answeredOrLost asks a question and reports whether the answer is DATA_LOSS.
+// Any other than that before is an error.
+func answeredOrLost(t *testing.T, w *world, q question, before exchange) bool {
+	t.Helper()
+	after := w.peer(q.peer).ask(q.method, q.req)
+	if bytes.Equal(after.status, lost) {
+		return true
+	}
+	alike(t, q.peer+" "+q.method, after, before)
+	return false
+}
+
+// lost is all that a client is told of damage.
+var lost = statusBytes(status.Error(codes.DataLoss, "stored data is damaged; the operator has been told"))
+
+// forged replaces the only record of a chunk by another one that agrees with
+// itself.
+func forged(t *testing.T, env *tracev1.Envelope) func([]byte) []byte {
+	return func(chunk []byte) []byte {
+		e, err := verify.ParseEntry(chunk[:verify.EntrySize])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.StatementHash = verify.Hash(hashOf(env))
+		b := binary.AppendUvarint(e.Bytes(), uint64(len(env.GetPayload())))
+		b = append(append(b, env.GetPayload()...), env.GetKeyId()...)
+		return append(binary.AppendUvarint(b, uint64(len(env.GetSignatureBlock()))), env.GetSignatureBlock()...)
+	}
+}
+
+// TestForgedRecord: a record that agrees with itself and not with the tree is
+// not served, nor is its hash.
+func TestForgedRecord(t *testing.T) {
+	w, s := newTampering(t)
+	first := w.signed(w.sale("acme"))
+	amendment, other := w.signed(w.amendment("acme", hashOf(first))), w.signed(w.amendment("acme", hashOf(first)))
+	w.record(first)
+	index := w.record(amendment).Index
+	s.changed(binary.BigEndian.AppendUint64([]byte("b"), index), forged(t, other))
+	p := w.peer("acme")
+	for name, err := range map[string]error{
+		"itself": func() error {
+			_, err := p.GetStatement(p.ctx, &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_Index{Index: index}})
+			return err
+		}(),
+		"what it amends": func() error {
+			_, err := p.GetStatement(p.ctx, &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_Index{Index: index - 1}})
+			return err
+		}(),
+		"the list":    func() error { _, err := p.ListStatements(p.ctx, &ledgerv1.ListStatementsRequest{}); return err }(),
+		"the entries": func() error { _, err := p.tryRead(&ledgerv1.ReadEntriesRequest{View: full}); return err }(),
+	} {
+		t.Run(name, func(t *testing.T) { codeIs(t, err, codes.DataLoss) })
+	}
+	s.restored()
+}
+
+// sealed is a state value with its checksum, as package ledger writes it.
+func sealed(key, value []byte) []byte {
+	sum := sha256.Sum256(slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(key)-1)), key[1:], value))
+	return append(value, sum[:8]...)
+}
+
+// TestNonsenseInState: values that were written through the store, with a true
+// checksum, and mean nothing. What the log says of it names nobody.
+func TestNonsenseInState(t *testing.T) {
+	w, s := newTampering(t)
+	objects := w.objects()
+	questions := w.questions(objects)
+	for kind, keys := range s.contents(t) {
+		if !strings.HasPrefix(kind, "s") || kind == "sd" || kind == "sc" { // names and pairs may say anything
+			continue
+		}
+		t.Run(kind, func(t *testing.T) {
+			found := false
+			for _, key := range keys {
+				s.changed(key, func([]byte) []byte { return sealed(key, []byte{0xff, 0xff, 0xff}) })
+				for _, q := range questions {
+					found = bytes.Equal(w.peer(q.peer).ask(q.method, q.req).status, lost) || found
+				}
+				s.restored()
+			}
+			if !found {
+				t.Error("no question met the nonsense")
+			}
+		})
+	}
+}
+
+// TestDamagedHead: the head is read when the ledger is opened, and compared by
+// every commit.
+func TestDamagedHead(t *testing.T) {
+	w := newWorld(t)
+	w.record(w.signed(w.sale("acme")))
+	w.memory.Corrupt(ledger.HeadKey, damages["last byte"])
+	env := w.signed(w.sale("acme"))
+	refusedUnary(t, w, env, reason("OUTCOME_UNKNOWN"), 0)
+	w.writerFails, w.broken = true, true
+	refusedUnary(t, w, env, reason("UNAVAILABLE"), 0)
+	w.audit("regulator") // what was acknowledged is served
+	w.stop()
+	_, err := ledger.Open(context.Background(), ledger.Config{
+		Store: w.open(), Anchor: w.reopenAnchor(), CheckpointSigner: w.Checkpoints, Bootstrap: &tracev1.Bootstrap{Envelopes: w.boot},
+	})
+	if !errors.Is(err, ledger.ErrDamaged) {
+		t.Errorf("opened with %v", err)
+	}
+	w.memory.Corrupt(ledger.HeadKey, damages["last byte"]) // which was undone so
+	w.start()
+	w.broken = false
+	w.record(env)
+}
+
+// TestDamageStopsWriter: state that is damaged when a statement is judged stops
+// the writer, and the statement is not recorded.
+func TestDamageStopsWriter(t *testing.T) {
+	w, s := newTampering(t)
+	first := w.signed(w.sale("acme"))
+	w.record(first)
+	env := w.signed(w.void("acme", hashOf(first)))
+	before := w.checkpoint()
+	listing := s.contents(t)["st"][0]
+	s.changed(listing, damages["first byte"])
+	refusedUnary(t, w, env, reason("UNAVAILABLE"), 0)
+	w.writerFails = true
+	<-w.ledger.Stopped()
+	s.restored()
+	if after := w.checkpoint(); after.Size != before.Size {
+		t.Errorf("the log grew to %d", after.Size)
+	}
+	w.restart()
+	w.record(env)
+}
+
+// TestDamageEndsStream: a stream that meets damage says so, even if its client
+// only waits.
+func TestDamageEndsStream(t *testing.T) {
+	w, s := newTampering(t)
+	env := w.signed(w.sale("bolt"))
+	key := append([]byte("sk"), keyID("bolt")...)
+	s.changed(key, damages["cut"])
+	stream := w.peer("bolt").stream()
+	send(t, stream, 1, env)
+	if _, err := stream.Recv(); !bytes.Equal(statusBytes(err), lost) {
+		t.Errorf("got %v", err)
+	}
+	s.restored()
+	w.record(env)
+}

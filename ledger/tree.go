@@ -136,7 +136,7 @@ func (r tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	for i, t := range tiles {
 		b, err := r.s.Get(tileKey(t.L, uint64(t.N)))
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
+			return nil, &readError{err}
 		}
 		if len(b) < t.W*verify.HashSize {
 			return nil, fmt.Errorf("tile %d of level %d: %w", t.N, t.L, ErrDamaged)
@@ -154,11 +154,18 @@ func hashReader(s Snapshot, size uint64, root verify.Hash) tlog.HashReader {
 	return tlog.TileHashReader(tlog.Tree{N: int64(size), Hash: tlog.Hash(root)}, tileReader{s})
 }
 
-// damagedTree says that hashes of the tree do not lead to the root. The errors
-// of tlog name tiles only.
+// readError is the error of a store that could not be read.
+type readError struct{ error }
+
+// damagedTree says that hashes of the tree do not lead to the root, unless they
+// could not be read. The errors of tlog name tiles only.
 func damagedTree(err error) error {
-	if err == nil || errors.Is(err, ErrDamaged) {
+	var unread *readError
+	switch {
+	case err == nil || errors.Is(err, ErrDamaged):
 		return err
+	case errors.As(err, &unread):
+		return unread.error
 	}
 	return fmt.Errorf("tree: %w: %v", ErrDamaged, err)
 }

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/node"
 )
 
@@ -60,6 +62,9 @@ func serve(ctx context.Context, config string) error {
 	}
 	cfg.LimitMemory()
 	n, err := node.Open(ctx, cfg, passphrase, logger)
+	if errors.Is(err, ledger.ErrDamaged) {
+		return fmt.Errorf("%w: restore %s from a backup, and keep the damaged files as evidence", err, cfg.DataDir)
+	}
 	if err != nil {
 		return err
 	}

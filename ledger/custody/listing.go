@@ -155,7 +155,7 @@ func scanListing(r Reader, p pair, first, last Day, from Cursor, visit func(list
 	err := r.Scan(start, end, func(k, value []byte) bool {
 		kind, next, ok := parseListing(value)
 		if !ok || len(k) != len(prefix)+12 {
-			bad = fmt.Errorf("%w: listing row %q", ErrState, k)
+			bad = fmt.Errorf("%w: a listing row", ErrState)
 			return false
 		}
 		return visit(listed{index: binary.BigEndian.Uint64(k[len(prefix)+4:]), kind: kind, next: next, key: slices.Clone(k)})

@@ -73,7 +73,7 @@ func holderOf(r Lookup, id *tracev1.Identifier, before uint64) (string, error) {
 		return "", err
 	}
 	if len(b) < 8 {
-		return "", fmt.Errorf("%w: identifier %s", ErrState, identifierName(id))
+		return "", fmt.Errorf("%w: an identifier", ErrState)
 	}
 	if binary.BigEndian.Uint64(b) >= before {
 		return "", nil

@@ -15,7 +15,8 @@ import (
 const RulesVersion = 1
 
 // ErrState says that the state is not what these rules leave behind: it was
-// damaged, or made by other rules. It is never the fault of a statement.
+// damaged, or made by other rules. It is never the fault of a statement. Its
+// text goes to logs: it names participants and indexes, and no customers.
 var ErrState = errors.New("state is inconsistent")
 
 // Recorded is the error of a statement that is on record already, byte for

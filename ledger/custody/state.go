@@ -178,6 +178,9 @@ func KeysOf(r Reader, participantID string) ([]*tracev1.Key, error) {
 		if keys[i], err = KeyByID(r, id); err != nil {
 			return nil, err
 		}
+		if keys[i] == nil {
+			return nil, fmt.Errorf("%w: key %x of %q", ErrState, id, participantID)
+		}
 	}
 	return keys, nil
 }

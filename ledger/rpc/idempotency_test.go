@@ -2,8 +2,12 @@ package rpc_test
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -59,6 +63,7 @@ func again(t *testing.T, w *world, recorded, env *tracev1.Envelope, want verify.
 		if got := w.prove(recorded, resp.GetReceipt()); got != want {
 			t.Errorf("got entry %+v, want %+v", got, want)
 		}
+		sameRecorded(t, resp.GetRecordedEnvelope(), env, recorded)
 	}
 	s := p.stream()
 	send(t, s, 1, env, env)
@@ -69,12 +74,52 @@ func again(t *testing.T, w *world, recorded, env *tracev1.Envelope, want verify.
 		if got := w.prove(recorded, o.receipt()); got != want {
 			t.Errorf("got entry %+v, want %+v", got, want)
 		}
+		sameRecorded(t, o.GetRecorded().GetRecordedEnvelope(), env, recorded)
 	}
 	finish(t, s)
 	found, err := p.GetStatement(p.ctx, &ledgerv1.GetStatementRequest{By: &ledgerv1.GetStatementRequest_Index{Index: want.Index}})
 	if err != nil || !bytes.Equal(found.GetStatement().GetEnvelope().GetSignatureBlock(), recorded.GetSignatureBlock()) {
 		t.Errorf("the recorded signature block is not kept: %v, %v", found, err)
 	}
+}
+
+// sameRecorded: the envelope on record comes back if it is not the one that was
+// sent.
+func sameRecorded(t *testing.T, got, sent, recorded *tracev1.Envelope) {
+	t.Helper()
+	if proto.Equal(sent, recorded) {
+		recorded = nil
+	}
+	if !proto.Equal(got, recorded) {
+		t.Errorf("recorded envelope %v, want %v", got, recorded)
+	}
+}
+
+// TestSignedAgain sends as much as a message holds, signed again: what comes
+// back is larger than what was sent, and goes over several messages.
+func TestSignedAgain(t *testing.T) {
+	w := newWorld(t)
+	long := func(tx *tracev1.Transaction) {
+		line := tx.GetLines()[0]
+		line.Composition, line.Coating, line.CoatingOther = nil, tracev1.Coating_COATING_OTHER, strings.Repeat("c", 64)
+		tx.Lines = slices.Repeat(tx.GetLines(), 66)
+	}
+	sts := w.sales("acme", 640, long)
+	again := w.SignBatch(verifytest.P256Key("acme"), sts...)
+	n, size := 0, 0
+	for ; n < len(again) && size < 4<<20; n++ {
+		size += proto.Size(again[n]) + 16
+	}
+	sts, again = sts[:n-1], again[:n-1]
+	recorded := w.recordAll("acme", sts)
+	w.record(w.RegisterKey("acme", verifytest.P256Key("acme")))
+	s := w.peer("acme").stream()
+	send(t, s, 0, again...)
+	for i, o := range outcomes(t, s, len(again)) {
+		w.prove(recorded[i], o.receipt())
+		sameRecorded(t, o.GetRecorded().GetRecordedEnvelope(), again[i], recorded[i])
+	}
+	finish(t, s)
 }
 
 // TestSameStatementAtOnce: however many send a statement at the same time, alone

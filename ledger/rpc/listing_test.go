@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -56,18 +57,20 @@ func sameList(t *testing.T, got []*ledgerv1.RecordedStatement, want []*version, 
 	}
 }
 
+func randomListing(rng *rand.Rand) *ledgerv1.ListStatementsRequest {
+	return &ledgerv1.ListStatementsRequest{
+		Filter: randomFilter(rng), Period: randomPeriod(rng), PageSize: int32(pick(rng, 0, 3, 1000)), View: pick(rng, 0, entryOnly, full),
+		States: pick(rng, nil, nil, []ledgerv1.StatementState{1}, []ledgerv1.StatementState{2}, []ledgerv1.StatementState{3, 1}),
+	}
+}
+
 func TestListStatements(t *testing.T) {
 	w := newWorld(t)
 	h := newHistory(w, 1, 60)
 	size := w.checkpoint().Size
-	for n := range 150 {
+	for range 150 {
 		p := w.peer(pick(h.rng, "regulator", "regulator", "acme", "bolt", "shop"))
-		req := &ledgerv1.ListStatementsRequest{
-			Filter: randomFilter(h.rng), Period: randomPeriod(h.rng), PageSize: int32(pick(h.rng, 0, 3, 1000)), View: pick(h.rng, 0, entryOnly, full),
-		}
-		if n%3 == 0 {
-			req.States = pick(h.rng, []ledgerv1.StatementState{1}, []ledgerv1.StatementState{2}, []ledgerv1.StatementState{3, 1})
-		}
+		req := randomListing(h.rng)
 		got, at := p.pages(req, func() {})
 		if at != size {
 			t.Fatalf("as of %d, want %d", at, size)

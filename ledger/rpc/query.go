@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
@@ -104,16 +105,20 @@ func recordedStatement(v *ledger.View, r ledger.Record, version *custody.Version
 		return st, nil
 	}
 	st.State = states[version.Fate]
-	var err error
 	if version.Latest != version.Index {
-		st.LatestHash, err = v.StatementHash(version.Latest)
+		latest, err := v.Record(version.Latest) // unlike StatementHash, checked against the tree
+		if err != nil {
+			return nil, err
+		}
+		st.LatestHash = latest.Entry.StatementHash[:]
 	}
-	return st, err
+	return st, nil
 }
 
 const defaultPageSize = 100
 
-// pageBytes bounds the envelopes of a page, so that a page fits in a message.
+// pageBytes bounds the envelopes or participants of a page, so that a page fits
+// in a message.
 const pageBytes = 2 << 20
 
 func pageSize(asked int32) int {
@@ -244,13 +249,15 @@ func (s queryService) ListParticipants(ctx context.Context, req *ledgerv1.ListPa
 		return nil, err
 	}
 	page := new(ledgerv1.ListParticipantsResponse)
+	room := pageBytes
 	err = custody.Participants(v, string(at.cursor), func(p *tracev1.Participant) bool {
-		if len(page.GetParticipants()) == pageSize(req.GetPageSize()) {
+		if len(page.GetParticipants()) == pageSize(req.GetPageSize()) || room <= 0 {
 			page.NextPageToken = s.sealToken(c.id, req, token{size: at.size, cursor: custody.Cursor(p.GetParticipantId())})
 			return false
 		}
 		if p.GetAdmittedIndex() < at.size {
 			page.Participants = append(page.GetParticipants(), c.shown(p))
+			room -= proto.Size(p)
 		}
 		return true
 	})

@@ -11,6 +11,9 @@ import (
 // grams is the mass of transactions whose mass does not matter.
 const grams = 48_271_305
 
+// buyer is the name of customers in Latin letters.
+const buyer = "a buyer of magnets"
+
 // gln is an identifier of a customer.
 const gln = "4000000000006"
 
@@ -21,6 +24,7 @@ func identifier() *tracev1.Identifier {
 // sale returns a transaction of a seller, changed by edits.
 func (w *world) sale(seller string, edits ...func(*tracev1.Transaction)) *tracev1.Statement {
 	st := w.TransactionStatement(seller, grams)
+	st.GetTransaction().Customer.Name.Latin = buyer
 	for _, edit := range edits {
 		edit(st.GetTransaction())
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
@@ -259,13 +260,13 @@ func (st *submitStream) refusal(sequence uint64, err error) (*ledgerv1.SubmitOut
 
 // report answers results. Outcomes that share a checkpoint share a message.
 func (st *submitStream) report(ctx context.Context, sequences []uint64, results []ledger.Result) error {
-	answer := new(ledgerv1.SubmitStreamResponse)
+	answer, size := new(ledgerv1.SubmitStreamResponse), 0
 	flush := func() error {
 		if len(answer.GetOutcomes()) == 0 {
 			return nil
 		}
 		err := st.answer(answer)
-		answer = new(ledgerv1.SubmitStreamResponse)
+		answer, size = new(ledgerv1.SubmitStreamResponse), 0
 		return err
 	}
 	for i := range results {
@@ -281,7 +282,8 @@ func (st *submitStream) report(ctx context.Context, sequences []uint64, results 
 		if checkpoint != nil {
 			answer.Checkpoint = checkpoint
 		}
-		if answer.Outcomes = append(answer.GetOutcomes(), outcome); len(answer.GetOutcomes()) >= outcomesPerMessage {
+		answer.Outcomes = append(answer.GetOutcomes(), outcome)
+		if size += proto.Size(outcome); size >= answerBytes {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -290,8 +292,9 @@ func (st *submitStream) report(ctx context.Context, sequences []uint64, results 
 	return flush()
 }
 
-// outcomesPerMessage keeps messages of receipts, about 1 KiB each, small.
-const outcomesPerMessage = 1024
+// answerBytes is how large a message of outcomes grows: some thousand receipts,
+// fewer if statements come back with them.
+const answerBytes = 1 << 20
 
 func (st *submitStream) outcome(sequence uint64, r *ledger.Result) (o *ledgerv1.SubmitOutcome, checkpoint []byte, err error) {
 	if r.Err != nil {

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
@@ -34,8 +35,9 @@ var defaultKinds = []tracev1.TransactionKind{
 	tracev1.TransactionKind_TRANSACTION_KIND_TRANSFER,
 }
 
-// rowsPerMessage keeps messages of rows, at most some hundred bytes each, small.
-const rowsPerMessage = 1000
+// rowBytes is how large a message of rows grows: some thousand rows, fewer if
+// they have many elements.
+const rowBytes = 1 << 20
 
 // QueryVolumes implements ledgerv1.QueryServiceServer.
 func (s queryService) QueryVolumes(req *ledgerv1.QueryVolumesRequest, stream grpc.ServerStreamingServer[ledgerv1.QueryVolumesResponse]) error {
@@ -47,13 +49,25 @@ func (s queryService) QueryVolumes(req *ledgerv1.QueryVolumesRequest, stream grp
 	if err := stream.Send(&ledgerv1.QueryVolumesResponse{Part: &ledgerv1.QueryVolumesResponse_Header{Header: header}}); err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(rows, rowsPerMessage) {
-		part := &ledgerv1.QueryVolumesResponse_Rows{Rows: &ledgerv1.VolumeRows{Rows: chunk}}
+	for len(rows) > 0 {
+		n := fitting(rows)
+		part := &ledgerv1.QueryVolumesResponse_Rows{Rows: &ledgerv1.VolumeRows{Rows: rows[:n]}}
 		if err := stream.Send(&ledgerv1.QueryVolumesResponse{Part: part}); err != nil {
 			return err
 		}
+		rows = rows[n:]
 	}
 	return nil
+}
+
+// fitting returns how many rows make up a message.
+func fitting(rows []*ledgerv1.VolumeRow) int {
+	for i, size := 0, 0; i < len(rows); i++ {
+		if size += proto.Size(rows[i]); size >= rowBytes {
+			return i + 1
+		}
+	}
+	return len(rows)
 }
 
 // volumes answers from one view, which is closed before anything is sent.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
@@ -237,7 +238,7 @@ func TestNamesInVolumes(t *testing.T) {
 		w.signed(w.sale("acme", to("shop"), called("a nickname"))), w.signed(w.sale("acme")),
 	)
 	for peer, want := range map[string]map[string]string{
-		"acme": {"gln:" + gln: "as acme says", "participant:shop": "shop", "own:acme/C-1": "Customer"},
+		"acme": {"gln:" + gln: "as acme says", "participant:shop": "shop", "own:acme/C-1": buyer},
 		"bolt": {"gln:" + gln: "as bolt says"},
 		"shop": {"participant:shop": "shop"},
 	} {
@@ -285,15 +286,24 @@ func TestImpossibleQuestions(t *testing.T) {
 	}
 }
 
-// TestManyRows: an answer goes over many messages and loses nothing.
+// TestManyRows: an answer goes over many messages, however large its rows are,
+// and loses nothing.
 func TestManyRows(t *testing.T) {
 	w := newWorld(t)
+	var everything []*tracev1.ElementFraction
+	for n := 1; n <= 118; n++ {
+		everything = append(everything, &tracev1.ElementFraction{Symbol: custody.ElementSymbol(n), Ppm: 8000})
+	}
 	var sts []*tracev1.Statement
 	for n := range 2100 {
-		sts = append(sts, w.sale("acme", on(day(-n))))
+		sts = append(sts, w.sale("acme", on(day(-n)), func(tx *tracev1.Transaction) {
+			if n%8 == 0 {
+				tx.Lines[0].NetMassGrams, tx.Lines[0].Composition = 1e12, everything
+			}
+		}))
 	}
 	w.recordAll("acme", sts)
-	_, rows := w.peer("acme").volumes(&ledgerv1.QueryVolumesRequest{GroupBy: []dimension{4}})
+	_, rows := w.peer("acme").volumes(&ledgerv1.QueryVolumesRequest{GroupBy: []dimension{4}, IncludeElements: true})
 	if len(rows) != 2100 || rows[0].GetKeys()[0].GetValue() != day(-2099) || rows[2099].GetKeys()[0].GetValue() != day(0) {
 		t.Fatalf("%d rows", len(rows))
 	}

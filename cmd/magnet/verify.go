@@ -80,7 +80,7 @@ func (s *session) verify(ctx context.Context, state string, full bool) error {
 		return err
 	}
 	defer leaves.Close()
-	bar := s.progress("verifying", -1)
+	bar := s.progress("verifying", 1) // the length comes with the first report
 	report, err := s.client.Audit(ctx, auditor, client.AuditOptions{Leaves: leaves, Progress: func(done, total uint64) {
 		bar.ChangeMax64(int64(total))
 		_ = bar.Set64(int64(done))

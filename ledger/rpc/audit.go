@@ -50,16 +50,7 @@ func (s auditService) GetReceipt(ctx context.Context, req *ledgerv1.GetReceiptRe
 		return nil, err
 	}
 	defer v.Close()
-	var by any
-	switch what := req.GetBy().(type) {
-	case *ledgerv1.GetReceiptRequest_StatementHash:
-		by = what.StatementHash
-	case *ledgerv1.GetReceiptRequest_Key:
-		by = what.Key
-	case *ledgerv1.GetReceiptRequest_Index:
-		by = what.Index
-	}
-	r, err := s.readable(v, c, by)
+	r, err := s.readable(v, c, req)
 	if err != nil {
 		return nil, s.toStatus(ctx, err)
 	}

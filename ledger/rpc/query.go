@@ -23,18 +23,22 @@ type queryService struct {
 // not read, alike in every byte.
 var errNotFound = status.Error(codes.NotFound, "no such record, or none that you may read")
 
-// readable returns the record that a request names by statement hash ([]byte),
-// key or index, if the caller may read it, else errNotFound.
-func (s *Server) readable(v *ledger.View, c *caller, by any) (ledger.Record, error) {
-	var index uint64
-	ok, err := true, error(nil)
-	switch by := by.(type) {
-	case []byte:
-		index, ok, err = custody.StatementByHash(v, by)
-	case *ledgerv1.StatementKey:
-		index, ok, err = custody.StatementByKey(v, by.GetSigner(), by.GetStatementId())
-	case uint64:
-		index, ok = by, by < v.Size()
+// naming is a request that names a statement by hash, key or index.
+type naming interface {
+	GetStatementHash() []byte
+	GetKey() *ledgerv1.StatementKey
+	GetIndex() uint64
+}
+
+// readable returns the record that a request names, if the caller may read it,
+// else errNotFound.
+func (s *Server) readable(v *ledger.View, c *caller, by naming) (ledger.Record, error) {
+	index := by.GetIndex()
+	ok, err := index < v.Size(), error(nil)
+	if hash := by.GetStatementHash(); hash != nil {
+		index, ok, err = custody.StatementByHash(v, hash)
+	} else if key := by.GetKey(); key != nil {
+		index, ok, err = custody.StatementByKey(v, key.GetSigner(), key.GetStatementId())
 	}
 	if err != nil {
 		return ledger.Record{}, err
@@ -59,16 +63,7 @@ func (s queryService) GetStatement(ctx context.Context, req *ledgerv1.GetStateme
 		return nil, err
 	}
 	defer v.Close()
-	var by any
-	switch what := req.GetBy().(type) {
-	case *ledgerv1.GetStatementRequest_StatementHash:
-		by = what.StatementHash
-	case *ledgerv1.GetStatementRequest_Key:
-		by = what.Key
-	case *ledgerv1.GetStatementRequest_Index:
-		by = what.Index
-	}
-	r, err := s.readable(v, c, by)
+	r, err := s.readable(v, c, req)
 	if err != nil {
 		return nil, s.toStatus(ctx, err)
 	}

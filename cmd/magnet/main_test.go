@@ -57,6 +57,10 @@ func TestScript(t *testing.T) {
 	})
 }
 
+// goRace has a program that was built with the race detector end at once, not a
+// second later.
+const goRace = "atexit_sleep_ms=0"
+
 // setup gives a script two addresses to serve on.
 func setup(env *testscript.Env) error {
 	for _, name := range []string{"ADDR", "ADDR2"} {
@@ -66,6 +70,7 @@ func setup(env *testscript.Env) error {
 		}
 		env.Setenv(name, address)
 	}
+	env.Setenv("GORACE", goRace)
 	env.Values["tb"] = env.T()
 	return nil
 }

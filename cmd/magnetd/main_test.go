@@ -49,6 +49,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			address, err := freeAddress()
 			env.Setenv("ADDR", address)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, end at once
 			return err
 		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "replace": replace},

@@ -87,7 +87,7 @@ const (
 
 // Options of a Store. The zero value is ready to use.
 type Options struct {
-	// Logger gets what Badger logs, at the same levels, and what Open had to put
+	// Logger gets what Badger logs, its INFO as DEBUG, and what Open had to put
 	// right. Keys may be logged, values are not. Nil discards.
 	Logger *slog.Logger
 

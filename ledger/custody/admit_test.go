@@ -212,11 +212,12 @@ func TestRecorded(t *testing.T) {
 func TestRefusedIDIsFree(t *testing.T) {
 	j := newJournal(t, "acme")
 	wrong := j.made.TransactionStatement("acme", 0)
-	right := j.made.TransactionStatement("acme", 5)
-	right.StatementId = wrong.GetStatementId()
+	right, other := j.made.TransactionStatement("acme", 5), j.made.TransactionStatement("acme", 6)
+	right.StatementId, other.StatementId = wrong.GetStatementId(), wrong.GetStatementId()
 	j.refused(j.by("acme", wrong), outOfRange)
 	j.record(j.by("acme", right))
 	j.refused(j.by("acme", wrong), tracev1.RefusalReason_REFUSAL_REASON_STATEMENT_EXISTS)
+	j.refused(j.by("acme", other), tracev1.RefusalReason_REFUSAL_REASON_STATEMENT_EXISTS) // a payload of the same length
 }
 
 // TestIDsAreTheSigners records the same statement id of two signers.

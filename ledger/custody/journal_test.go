@@ -30,7 +30,7 @@ type journal struct {
 	hashes     []verify.Hash
 	puts       []put
 
-	// reads are the keys, or the beginnings of ranges, and payloads the indexes,
+	// reads are the keys, and the beginnings of ranges, and payloads the indexes,
 	// that were read.
 	reads    []string
 	payloads []uint64
@@ -245,6 +245,7 @@ func (j *journal) Scan(from, to []byte, visit func(key, value []byte) bool) erro
 		if to != nil && name >= string(to) {
 			return nil
 		}
+		j.reads = append(j.reads, name)
 		key, value := []byte(name), bytes.Clone(j.values[name])
 		more := visit(key, value)
 		spoil(key)

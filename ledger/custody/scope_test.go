@@ -42,9 +42,9 @@ func outside(j *journal, r *reading, scope custody.Scope) []string {
 		within := false
 		switch key[0] {
 		case 'd', 't', 'v': // seller, customer
-			within = slices.Contains(scope.Sellers, names[0]) || len(names) > 1 && names[1] == scope.Customer
+			within = slices.Contains(scope.Sellers, names[0]) || scope.Customer != "" && len(names) > 1 && names[1] == scope.Customer
 		case 'c': // customer, seller
-			within = names[0] == scope.Customer
+			within = scope.Customer != "" && names[0] == scope.Customer
 		case 'i': // which participant holds an identifier, all participants know
 			within = true
 		}

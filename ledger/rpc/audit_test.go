@@ -218,7 +218,7 @@ func TestRightsWhileReading(t *testing.T) {
 		tx.Lines = slices.Repeat(tx.GetLines(), 400)
 	}
 	for range 2 { // messages stay below 4 MiB, answers above it
-		w.recordAll("acme", w.sales("acme", 60, long))
+		w.recordAll("acme", w.sales("acme", 48, long))
 	}
 	p := w.peer("auditor")
 	s, err := p.ReadEntries(p.ctx, &ledgerv1.ReadEntriesRequest{View: full})

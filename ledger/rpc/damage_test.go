@@ -132,7 +132,7 @@ func (w *world) questions(objects []object) []question {
 		who  = ledgerv1.QueryService_GetParticipant_FullMethodName
 	)
 	all := []question{
-		{"regulator", list, &ledgerv1.ListStatementsRequest{PageSize: 1000}},
+		{"regulator", list, &ledgerv1.ListStatementsRequest{Filter: &ledgerv1.TransactionFilter{Sellers: []string{"acme"}}}},
 		{"acme", list, &ledgerv1.ListStatementsRequest{PageSize: 1000, View: entryOnly}},
 		{"regulator", sum, &ledgerv1.QueryVolumesRequest{GroupBy: []dimension{2, 5}, IncludeElements: true}},
 		{"late", sum, &ledgerv1.QueryVolumesRequest{GroupBy: []dimension{1, 4}}},

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger/rpc"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
@@ -98,16 +99,17 @@ func sameRecorded(t *testing.T, got, sent, recorded *tracev1.Envelope) {
 // TestSignedAgain sends as much as a message holds, signed again: what comes
 // back is larger than what was sent, and goes over several messages.
 func TestSignedAgain(t *testing.T) {
-	w := newWorld(t)
+	const most = 2 << 20
+	w := newWorld(t, withLimits(rpc.Limits{MessageBytes: most}))
 	long := func(tx *tracev1.Transaction) {
 		line := tx.GetLines()[0]
 		line.Composition, line.Coating, line.CoatingOther = nil, tracev1.Coating_COATING_OTHER, strings.Repeat("c", 64)
 		tx.Lines = slices.Repeat(tx.GetLines(), 66)
 	}
-	sts := w.sales("acme", 640, long)
+	sts := w.sales("acme", 320, long)
 	again := w.SignBatch(verifytest.P256Key("acme"), sts...)
 	n, size := 0, 0
-	for ; n < len(again) && size < 4<<20; n++ {
+	for ; n < len(again) && size < most; n++ {
 		size += proto.Size(again[n]) + 16
 	}
 	sts, again = sts[:n-1], again[:n-1]

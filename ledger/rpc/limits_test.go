@@ -120,13 +120,12 @@ func TestMessageLimit(t *testing.T) {
 // stream, and what was sent before is answered.
 func TestItemLimit(t *testing.T) {
 	w := newWorld(t)
-	env := w.signed(w.sale("acme"))
-	w.record(env)
+	nothing := new(tracev1.Envelope)
 	s := w.peer("acme").stream()
-	send(t, s, 0, slices.Repeat([]*tracev1.Envelope{env}, rpc.MaxItems)...)
+	send(t, s, 0, slices.Repeat([]*tracev1.Envelope{nothing}, rpc.MaxItems)...)
 	outcomes(t, s, rpc.MaxItems)
-	send(t, s, 5000, env)
-	send(t, s, 6000, slices.Repeat([]*tracev1.Envelope{env}, rpc.MaxItems+1)...)
+	send(t, s, 5000, w.own("acme"))
+	send(t, s, 6000, slices.Repeat([]*tracev1.Envelope{nothing}, rpc.MaxItems+1)...)
 	outcomes(t, s, 1)
 	_, err := s.Recv()
 	codeIs(t, err, codes.InvalidArgument)

@@ -68,7 +68,7 @@ func TestListStatements(t *testing.T) {
 	w := newWorld(t)
 	h := newHistory(w, 1, 60)
 	size := w.checkpoint().Size
-	for range 150 {
+	for range 60 {
 		p := w.peer(pick(h.rng, "regulator", "regulator", "acme", "bolt", "shop"))
 		req := randomListing(h.rng)
 		got, at := p.pages(req, func() {})

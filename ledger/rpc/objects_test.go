@@ -30,12 +30,12 @@ func (w *world) objects() []object {
 	o := &recorder{w: w}
 	o.entryAt("genesis", w.Genesis, 0)
 	o.entryAt("admission", w.boot[1], 1)
-	o.act("suspended producer", w.Register("idle", tracev1.Role_ROLE_MINER)...)
+	o.act("registration", w.Register("idle", tracev1.Role_ROLE_MINER)...)
 	o.act("suspension", w.signed(w.suspension("idle")))
 	o.act("reinstatement", w.signed(w.reinstatement("idle")))
 	o.act("suspension again", w.signed(w.suspension("idle")))
 	for _, id := range []string{"auditor-acme", "auditor-all", "auditor-was", "auditor-once"} {
-		o.act(id, w.Register(id, tracev1.Role_ROLE_AUDITOR)...)
+		w.record(w.Register(id, tracev1.Role_ROLE_AUDITOR)...)
 	}
 	o.rights()
 	o.transactions()

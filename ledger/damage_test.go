@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -119,6 +120,8 @@ func damages(s stored) []damage {
 			damage{name: name + "empty", key: key, change: replace([]byte{})},
 			damage{name: name + "another's", key: key, change: replace(s.values[recordKeys][(n+1)%chunks])})
 	}
+	all = append(all, damage{name: "records beyond the head", change: replace(s.values[recordKeys][0]),
+		key: binary.BigEndian.AppendUint64([]byte{recordKeys}, 1<<20)})
 	for n, key := range s.keys[tileKeys] {
 		name := fmt.Sprintf("tile %d: ", n)
 		all = append(all,

@@ -31,3 +31,21 @@ func (l *Ledger) Grow(n int) error {
 	before := l.latest.Load().head
 	return l.commit(context.Background(), &before, b)
 }
+
+// StateCache is the writer's cache of state values.
+type StateCache struct{ c *stateCache }
+
+// NewStateCache returns a cache with two generations of a size.
+func NewStateCache(limit int) StateCache { return StateCache{newStateCache(limit)} }
+
+// Get returns a value that the cache holds.
+func (s StateCache) Get(key string) ([]byte, bool) { return s.c.get([]byte(key)) }
+
+// Put gives the cache a value that was read.
+func (s StateCache) Put(key string, value []byte) { s.c.put(key, value) }
+
+// Update gives the cache what was committed.
+func (s StateCache) Update(state map[string][]byte) { s.c.update(state) }
+
+// Len returns how many values the cache holds.
+func (s StateCache) Len() int { return len(s.c.young) + len(s.c.old) }

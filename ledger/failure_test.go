@@ -266,15 +266,27 @@ func TestFailedRead(t *testing.T) {
 	})
 }
 
+// obedient is a store that makes no commit whose context has ended.
+type obedient struct{ *storetest.Memory }
+
+func (o obedient) Commit(ctx context.Context, expected []byte, writes []ledger.Write) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return o.Memory.Commit(ctx, expected, writes)
+}
+
 // TestEndedContext ends the context of the writer while statements are in a
 // commit, in the batch after it and in the queue.
 func TestEndedContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, "acme")
 		s.limits = ledger.Limits{CommitStatements: 3}
+		disk := s.memory()
+		s.store = obedient{disk}
 		envs := transactions(s.made, "acme", 8)
 		i := s.start()
-		storing := hold(s.memory())
+		storing := hold(disk)
 		var answers []<-chan answer
 		for _, g := range [][]*tracev1.Envelope{envs[:1], envs[1:4], envs[4:6]} {
 			answers = append(answers, i.submitAsync(t.Context(), g...))

@@ -92,6 +92,8 @@ type Ledger struct {
 	keys    sync.Map // verify.Hash of a key id -> *signingKey; keys never change
 	batches *verify.BatchMemory
 
+	cachedTiles tileCache
+
 	queue            chan *group
 	queuedStatements atomic.Int64
 	queuedBytes      atomic.Int64
@@ -189,7 +191,7 @@ func (l *Ledger) restore(s Snapshot, founded uint64) (head, error) {
 	}
 	// A crash while founding may leave no anchor; nobody was answered then.
 	if anchored || h.size > founded {
-		if err := checkAnchor(s, &h, point, anchored); err != nil {
+		if err := checkAnchor(l.viewOf(s, &h), point, anchored); err != nil {
 			return head{}, err
 		}
 	}
@@ -207,7 +209,7 @@ func (l *Ledger) restore(s Snapshot, founded uint64) (head, error) {
 // genesis, the last one hashes to the last link, nothing comes after it, and
 // both are in the tree.
 func (l *Ledger) checkEnd(s Snapshot, h *head) error {
-	v := View{&published{snapshot: s, head: *h}}
+	v := l.viewOf(s, h)
 	first, err := v.Record(0)
 	if err != nil {
 		return err
@@ -233,15 +235,19 @@ func (l *Ledger) checkEnd(s Snapshot, h *head) error {
 	return err
 }
 
+// viewOf returns a view of a head that was not published yet.
+func (l *Ledger) viewOf(s Snapshot, h *head) *View {
+	return &View{&published{snapshot: s, head: *h, tree: newTreeReader(s, h, &l.cachedTiles)}}
+}
+
 // checkAnchor proves that the log extends what was acknowledged.
-func checkAnchor(s Snapshot, h *head, point AnchorPoint, anchored bool) error {
+func checkAnchor(v *View, point AnchorPoint, anchored bool) error {
 	if !anchored {
-		return fmt.Errorf("%w: the store has %d entries, the anchor is missing; put the anchor file back beside the store", ErrBehindAnchor, h.size)
+		return fmt.Errorf("%w: the store has %d entries, the anchor is missing; put the anchor file back beside the store", ErrBehindAnchor, v.Size())
 	}
-	if h.size < point.Size {
-		return fmt.Errorf("%w: the store has %d entries, the anchor says %d; restore the store from a backup that is not older", ErrBehindAnchor, h.size, point.Size)
+	if v.Size() < point.Size {
+		return fmt.Errorf("%w: the store has %d entries, the anchor says %d; restore the store from a backup that is not older", ErrBehindAnchor, v.Size(), point.Size)
 	}
-	v := View{&published{snapshot: s, head: *h}}
 	r, err := v.Record(point.Size - 1)
 	if err != nil {
 		return err
@@ -360,6 +366,7 @@ func (l *Ledger) publish(s Snapshot, h head) error {
 		return fmt.Errorf("the checkpoint key is not the one that the genesis names: %w", err)
 	}
 	p := &published{snapshot: s, head: h, checkpoint: cp}
+	p.tree = newTreeReader(s, &p.head, &l.cachedTiles)
 	p.users.Store(1)
 	if old := l.latest.Swap(p); old != nil {
 		old.release()

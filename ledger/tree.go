@@ -7,7 +7,6 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
@@ -126,54 +125,18 @@ func loadEdgeTiles(s Snapshot, size uint64) (*edgeTiles, error) {
 	return t, nil
 }
 
-// tileReader reads tiles for package tlog, which checks them against a root.
-type tileReader struct{ s Snapshot }
-
-func (r tileReader) Height() int { return tileHeight }
-
-func (r tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	out := make([][]byte, len(tiles))
-	for i, t := range tiles {
-		b, err := r.s.Get(tileKey(t.L, uint64(t.N)))
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, &readError{err}
+// path returns the hashes of a proof.
+func (r *treeReader) path(nodes proof.Nodes, err error) ([][]byte, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrOutOfRange, err)
+	}
+	hashes := make([][]byte, len(nodes.IDs))
+	for i, id := range nodes.IDs {
+		h, err := r.node(id)
+		if err != nil {
+			return nil, err
 		}
-		if len(b) < t.W*verify.HashSize {
-			return nil, fmt.Errorf("tile %d of level %d: %w", t.N, t.L, ErrDamaged)
-		}
-		out[i] = b[:t.W*verify.HashSize]
+		hashes[i] = h[:]
 	}
-	return out, nil
-}
-
-func (r tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
-
-// hashReader returns the hashes of a tree as tlog numbers them, each checked
-// against the root.
-func hashReader(s Snapshot, size uint64, root verify.Hash) tlog.HashReader {
-	return tlog.TileHashReader(tlog.Tree{N: int64(size), Hash: tlog.Hash(root)}, tileReader{s})
-}
-
-// readError is the error of a store that could not be read.
-type readError struct{ error }
-
-// damagedTree says that hashes of the tree do not lead to the root, unless they
-// could not be read. The errors of tlog name tiles only.
-func damagedTree(err error) error {
-	var unread *readError
-	switch {
-	case err == nil || errors.Is(err, ErrDamaged):
-		return err
-	case errors.As(err, &unread):
-		return unread.error
-	}
-	return fmt.Errorf("tree: %w: %v", ErrDamaged, err)
-}
-
-func toPath[P ~[]tlog.Hash](p P) [][]byte {
-	out := make([][]byte, len(p))
-	for i := range p {
-		out[i] = p[i][:]
-	}
-	return out
+	return nodes.Rehash(hashes, rfc6962.DefaultHasher.HashChildren)
 }

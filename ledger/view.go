@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"golang.org/x/mod/sumdb/tlog"
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/proof"
 
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
@@ -26,6 +27,7 @@ type View struct {
 type published struct {
 	snapshot   Snapshot
 	head       head
+	tree       *treeReader
 	checkpoint *verify.Checkpoint
 	users      atomic.Int64 // 1 for being the latest, and 1 for each view
 }
@@ -154,11 +156,11 @@ func (v *View) Record(index uint64) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	leaf, err := v.hashes().ReadHashes([]int64{tlog.StoredHashIndex(0, int64(index))})
+	leaf, err := v.p.tree.node(compact.NewNodeID(0, index))
 	if err != nil {
-		return Record{}, damagedTree(err)
+		return Record{}, err
 	}
-	if verify.Hash(leaf[0]) != r.Entry.LeafHash() {
+	if leaf != r.Entry.LeafHash() {
 		return Record{}, fmt.Errorf("entry %d: %w", index, ErrDamaged)
 	}
 	return r, nil
@@ -185,15 +187,11 @@ func (v *View) Records(ctx context.Context, start, end uint64, visit func(Record
 
 // tileRecords visits records of one tile, whose hashes it checks at once.
 func (v *View) tileRecords(next, stop uint64, visit func(Record) error) error {
-	indexes := make([]int64, stop-next)
-	for i := range indexes {
-		indexes[i] = tlog.StoredHashIndex(0, int64(next)+int64(i))
-	}
-	leaves, err := v.hashes().ReadHashes(indexes)
+	tile, err := v.p.tree.tile(tileID{0, next / tileWidth})
 	if err != nil {
-		return damagedTree(err)
+		return err
 	}
-	first := next
+	leaves := tile.rows[0]
 	var bad error
 	err = v.p.snapshot.Scan(recordKey(next), []byte{recordKeys + 1}, func(_, value []byte) bool {
 		var rest []byte
@@ -203,7 +201,7 @@ func (v *View) tileRecords(next, stop uint64, visit func(Record) error) error {
 			if r, rest, bad = takeRecord(rest); bad != nil || r.Entry.Index < next {
 				continue
 			}
-			if r.Entry.Index != next || r.Entry.LeafHash() != verify.Hash(leaves[next-first]) {
+			if r.Entry.Index != next || r.Entry.LeafHash() != leaves[next%tileWidth] {
 				bad = fmt.Errorf("entry %d: %w", next, ErrDamaged)
 			} else if bad = r.check(); bad == nil {
 				bad = visit(r)
@@ -221,17 +219,12 @@ func (v *View) tileRecords(next, stop uint64, visit func(Record) error) error {
 	return bad
 }
 
-func (v *View) hashes() tlog.HashReader {
-	return hashReader(v.p.snapshot, v.Size(), v.p.head.root)
-}
-
 // InclusionPath returns the inclusion path of an entry in the tree of a size.
 func (v *View) InclusionPath(index, size uint64) ([][]byte, error) {
 	if size > v.Size() || index >= size {
 		return nil, fmt.Errorf("inclusion of %d in %d: %w", index, size, ErrOutOfRange)
 	}
-	path, err := tlog.ProveRecord(int64(size), int64(index), v.hashes())
-	return toPath(path), damagedTree(err)
+	return v.p.tree.path(proof.Inclusion(index, size))
 }
 
 // ConsistencyPath returns the proof that the tree of one size extends that of
@@ -240,8 +233,7 @@ func (v *View) ConsistencyPath(from, to uint64) ([][]byte, error) {
 	if to > v.Size() || from > to || from == 0 {
 		return nil, fmt.Errorf("consistency of %d and %d: %w", from, to, ErrOutOfRange)
 	}
-	path, err := tlog.ProveTree(int64(to), int64(from), v.hashes())
-	return toPath(path), damagedTree(err)
+	return v.p.tree.path(proof.Consistency(from, to))
 }
 
 // Receipt returns the receipt of a record of the view under its checkpoint.
@@ -251,7 +243,7 @@ func (v *View) Receipt(r Record) (*tracev1.Receipt, error) {
 		return nil, err
 	}
 	if err := verify.VerifyInclusion(r.Entry.LeafHash(), r.Entry.Index, v.Size(), path, v.p.head.root); err != nil {
-		return nil, damagedTree(err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	spki, err := v.signerSPKI(r)
 	if err != nil {

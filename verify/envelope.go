@@ -121,9 +121,9 @@ func (s *SignatureBlock) root(leaf Hash) Hash {
 	root := leaf
 	for i, sibling := range s.Path {
 		if i < inner && s.Position>>i&1 == 0 {
-			root = nodeHash(root, sibling)
+			root = NodeHash(root, sibling)
 		} else {
-			root = nodeHash(sibling, root)
+			root = NodeHash(sibling, root)
 		}
 	}
 	return root
@@ -217,7 +217,7 @@ func newBatchTree(leaves []Hash) batchTree {
 	for level := leaves; len(level) > 1; {
 		up := make([]Hash, 0, (len(level)+1)/2)
 		for i := 0; i+1 < len(level); i += 2 {
-			up = append(up, nodeHash(level[i], level[i+1]))
+			up = append(up, NodeHash(level[i], level[i+1]))
 		}
 		if len(level)%2 == 1 {
 			up = append(up, level[len(level)-1])

@@ -21,8 +21,8 @@ func (treeHasher) HashChildren(l, r []byte) []byte {
 	return h[:]
 }
 
-// nodeHash is HashChildren for two hashes.
-func nodeHash(l, r Hash) Hash {
+// NodeHash is HashChildren for two hashes.
+func NodeHash(l, r Hash) Hash {
 	var b [1 + 2*HashSize]byte
 	b[0] = rfc6962.RFC6962NodeHashPrefix
 	copy(b[1:], l[:])

@@ -22,39 +22,38 @@ type measurement struct {
 	name string
 	what string
 	unit string
-	// lacks says what a peer does not do that the ledger does beside it.
+	// lacks says what a peer does not do, which the ledger does in its figure.
 	lacks   string
 	measure measure
 }
 
 const (
-	ours           = "(the ledger: all of it)"
-	lacksTessera   = "no signature check, no TLS and no client: called in process; no rules, refusals, duplicates, id lookup or projections. Leaf: the envelope"
-	lacksPostgres  = "no signature check, no TLS (Unix socket); columns taken from the statement before the clock; no rules, amendments or rights; no tree, receipt or checkpoint; a crash can leave a hole in the chain"
-	lacksBadger    = "nothing but to keep bytes: no server, check, hash, chain, index or projection"
-	lacksNothingAt = "the limit: "
+	lacksTessera  = "signatures; TLS, or any transport: called in process; rules, duplicates, lookup by id, projections. The leaf is the envelope"
+	lacksPostgres = "signatures; TLS: on a Unix socket; reading the statement: its columns are taken from it before the clock; rules and rights; tree, receipt, checkpoint. A crash can leave a hole in the chain"
+	lacksBadger   = "anything but keeping bytes: no transport, check, hash, chain, lookup by id or projection"
+	lacksTheRest  = "anything else: it is a limit"
 )
 
 // catalogue lists the measurements. Those that are compared stand together, so
 // that they run soon after each other.
 func catalogue() []measurement {
 	return []measurement{
-		{"stream-batch", "ledger: streamed, batch-signed, 4 producers", perSecond, ours, measureStream(batchSigned)},
+		{"stream-batch", "ledger: streamed, batch-signed, 4 producers", perSecond, "", measureStream(batchSigned)},
 		{"pg-unnest", "PostgreSQL: unnest of 1,000 rows, 4 connections", perSecond, lacksPostgres, measureInserts(batchSigned, byUnnest)},
 		{"pg-copy", "PostgreSQL: COPY of 1,000 rows, 4 connections", perSecond, lacksPostgres, measureInserts(batchSigned, byCopy)},
 		{"tessera-8192", "Tessera POSIX: 8,192 callers, each awaits its checkpoint", perSecond, lacksTessera, measureTessera(batchSigned, 8192)},
 		{"badger", "bare Badger: one transaction of 2,048 envelopes, a key for each", perSecond, lacksBadger, measureBadger(batchSigned, 1)},
 		{"badger-values", "bare Badger: one transaction of 2,048 envelopes, 256 in a value", perSecond, lacksBadger, measureBadger(batchSigned, 256)},
-		{"stream-single", "ledger: streamed, singly signed, 4 producers", perSecond, ours, measureStream(singleSigned)},
-		{"ed25519", "bare crypto/ed25519.Verify on all cores", perSecond, lacksNothingAt + "the same signatures and nothing else", measureEd25519},
-		{"unary", "ledger: unary, singly signed, 256 in flight", perSecond, ours, measureUnary},
+		{"stream-single", "ledger: streamed, singly signed, 4 producers", perSecond, "", measureStream(singleSigned)},
+		{"ed25519", "bare crypto/ed25519.Verify on all cores", perSecond, lacksTheRest, measureEd25519},
+		{"unary", "ledger: unary, singly signed, 256 in flight", perSecond, "", measureUnary},
 		{"pg-single", "PostgreSQL: single inserts, 64 connections", perSecond, lacksPostgres, measureInserts(singleSigned, bySingle)},
 		{"tessera-256", "Tessera POSIX: 256 callers, each awaits its checkpoint", perSecond, lacksTessera, measureTessera(singleSigned, 256)},
-		{"unary-alone", "ledger: unary, singly signed, one caller alone", medianCall, ours, measureAlone},
-		{"echo", "gRPC echo of the envelope under the same mutual TLS", medianCall, lacksNothingAt + "a call and nothing else", measureEcho},
-		{"fdatasync", "one write of the envelope and fdatasync", medianCall, lacksNothingAt + "one synced write and nothing else", measureSync},
-		{"volumes", "ledger: QueryVolumes, customers x months of one producer", medianCall, ours, measureVolumes},
-		{"pg-volumes", "PostgreSQL: the same in SQL, covering index", medianCall, "no TLS; no rights or amendments to heed; no checkpoint with the answer", measureVolumesSQL},
+		{"unary-alone", "ledger: unary, singly signed, one caller alone", medianCall, "", measureAlone},
+		{"echo", "gRPC echo of the envelope under the same mutual TLS", medianCall, lacksTheRest, measureEcho},
+		{"fdatasync", "one write of the envelope and fdatasync", medianCall, lacksTheRest, measureSync},
+		{"volumes", "ledger: QueryVolumes, customers x months of one producer", medianCall, "", measureVolumes},
+		{"pg-volumes", "PostgreSQL: the same in SQL, covering index", medianCall, "TLS: on a Unix socket; rights, amendments; a checkpoint with the answer", measureVolumesSQL},
 	}
 }
 

@@ -203,50 +203,68 @@ func outcomes(calls ledgerv1.SubmissionService_SubmitStreamClient, window <-chan
 	}
 }
 
-// measureUnary submits by calls of one statement each, from many callers.
+// measureUnary submits by calls of one statement each, many of them under way.
 func measureUnary(ctx context.Context, b *bench) (sample, error) {
 	return b.withLedger(ctx, func(s *ledgerServer) (sample, error) {
-		work := newFeed(len(b.statements), b.opts.limit)
-		group, ctx := errgroup.WithContext(ctx)
-		began := time.Now()
-		for range unaryInFlight {
-			group.Go(func() error {
-				for {
-					i, to := work.take(1)
-					if i == to {
-						return nil
-					}
-					if err := s.submit(ctx, i, b.statements[i].envelopes[singleSigned]); err != nil {
-						return err
-					}
-				}
-			})
-		}
-		err := group.Wait()
-		return rate(work.taken(), began), err
+		return s.unaryAll(ctx, b.statements, b.opts.limit)
 	})
 }
 
-// submit submits the i-th statement over the connection of its producer.
-func (s *ledgerServer) submit(ctx context.Context, i int, e *tracev1.Envelope) error {
-	resp, err := s.clients[i%len(s.clients)].Submissions().Submit(ctx, &ledgerv1.SubmitRequest{Envelope: e})
+// unaryAll submits by calls of all producers at once, each with its share of the
+// callers.
+func (s *ledgerServer) unaryAll(ctx context.Context, statements []statement, limit time.Duration) (sample, error) {
+	envelopes, work := make([][]*tracev1.Envelope, len(s.clients)), make([]*feed, len(s.clients))
+	for p := range s.clients {
+		envelopes[p] = envelopesOf(statements, p, singleSigned)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	for p, c := range s.clients {
+		work[p] = newFeed(len(envelopes[p]), limit)
+		for range unaryInFlight / len(s.clients) {
+			group.Go(func() error { return unary(ctx, c, envelopes[p], work[p]) })
+		}
+	}
+	err := group.Wait()
+	total := 0
+	for _, own := range work {
+		total += own.taken()
+	}
+	return rate(total, began), err
+}
+
+// unary is one caller.
+func unary(ctx context.Context, c *client.Client, envelopes []*tracev1.Envelope, work *feed) error {
+	for {
+		i, to := work.take(1)
+		if i == to {
+			return nil
+		}
+		if err := submit(ctx, c, envelopes[i]); err != nil {
+			return err
+		}
+	}
+}
+
+func submit(ctx context.Context, c *client.Client, e *tracev1.Envelope) error {
+	resp, err := c.Submissions().Submit(ctx, &ledgerv1.SubmitRequest{Envelope: e})
 	if err == nil && (resp.GetReceipt() == nil || resp.GetAlreadyRecorded()) {
-		err = fmt.Errorf("statement %d is no new record", i)
+		err = errors.New("a statement is no new record")
 	}
 	return err
 }
 
-// measureAlone submits one statement after the other.
+// measureAlone submits the statements of one producer, one after the other.
 func measureAlone(ctx context.Context, b *bench) (sample, error) {
 	return b.withLedger(ctx, func(s *ledgerServer) (sample, error) {
-		work, watch := newFeed(len(b.statements), b.opts.limit), newStopwatch()
+		envelopes := envelopesOf(b.statements, 0, singleSigned)
+		work, watch := newFeed(len(envelopes), b.opts.limit), newStopwatch()
 		for {
 			i, to := work.take(1)
 			if i == to {
 				return watch.p50(), nil
 			}
-			err := watch.lap(func() error { return s.submit(ctx, i, b.statements[i].envelopes[singleSigned]) })
-			if err != nil {
+			if err := watch.lap(func() error { return submit(ctx, s.clients[0], envelopes[i]) }); err != nil {
 				return sample{}, err
 			}
 		}

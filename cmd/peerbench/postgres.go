@@ -43,7 +43,11 @@ func newCluster(ctx context.Context, bin, dir string) (*cluster, error) {
 		return nil, errors.Join(err, c.remove())
 	}
 	init := c.command(ctx, "initdb", "--pgdata", dir, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C")
-	if out, err := init.CombinedOutput(); err != nil {
+	init.Cancel = func() error { return init.Process.Signal(syscall.SIGINT) } // it cleans up
+	init.WaitDelay = stopPatience
+	if out, err := init.CombinedOutput(); ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), c.remove())
+	} else if err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb (user postgres must be able to reach %s): %w\n%s", dir, err, out), c.remove())
 	}
 	return c, nil
@@ -68,11 +72,11 @@ func (c *cluster) disown() error {
 func (c *cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner, Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
-// version returns what the server says of itself.
+// postgresVersion returns what the server says of itself.
 func postgresVersion(ctx context.Context, bin string) string {
 	out, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").Output()
 	if err != nil {

@@ -37,7 +37,7 @@ type measurementLine struct {
 	Unit   string   `json:"unit"`
 	Rounds []sample `json:"rounds"`
 	Median float64  `json:"median"`
-	Lacks  string   `json:"does_not,omitempty"`
+	Lacks  string   `json:"without,omitempty"`
 }
 
 type ratioLine struct {
@@ -122,7 +122,7 @@ func (r *report) header() string {
 }
 
 func (r *report) measurements() table.Writer {
-	t := newTable("measurement", "", ">rounds", ">median", "unit", "does not do")
+	t := newTable("measurement", "", ">rounds", ">median", "unit", "without")
 	for _, m := range r.Measurements {
 		var rounds []string
 		for _, s := range m.Rounds {

@@ -17,12 +17,14 @@ import (
 
 // How Tessera is set up: for the most that it gives with callers that wait. Its
 // checkpoints are as frequent as the POSIX storage allows (the default is 10 s).
-// A batch closes when all callers wait for it, or soon after the first of them
-// came (the default is 250 ms): what comes late is batched with the next.
+// A batch closes when all callers wait for it (the default is 256 of them), or
+// soon after the first came (the default is 250 ms): smaller batches and shorter
+// waits cost more files and syncs. Each poll wakes all callers, so that more
+// polls cost more than they gain.
 const (
 	tesseraCheckpointEvery = 100 * time.Millisecond
-	tesseraBatchAge        = 5 * time.Millisecond
-	tesseraPoll            = 5 * time.Millisecond
+	tesseraBatchAge        = 20 * time.Millisecond
+	tesseraPoll            = 10 * time.Millisecond
 )
 
 // tesseraLog is a Tessera log in this process: there is no server between.

@@ -132,6 +132,10 @@ func TestSameStatementAtOnce(t *testing.T) {
 	envs := []*tracev1.Envelope{w.signed(st), w.SignBatch(verifytest.Key("acme"), w.sale("acme"), st)[1]}
 	before := w.checkpoint().Size
 	p := w.peer("acme")
+	var streams []submitStream
+	for range 16 {
+		streams = append(streams, p.stream())
+	}
 	var wg sync.WaitGroup
 	for n := range 16 {
 		wg.Go(func() {
@@ -139,14 +143,14 @@ func TestSameStatementAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		wg.Go(func() {
-			s := p.stream()
-			send(t, s, 0, envs[0], envs[1])
-			got := outcomes(t, s, 2)
-			if !bytes.Equal(got[0].GetRecorded().GetEntry(), got[1].GetRecorded().GetEntry()) || got[0].GetRefusal() != nil {
-				t.Errorf("got %v and %v", got[0], got[1])
-			}
-		})
+		send(t, streams[n], 0, envs[0], envs[1])
+	}
+	for _, s := range streams {
+		got := outcomes(t, s, 2)
+		if !bytes.Equal(got[0].GetRecorded().GetEntry(), got[1].GetRecorded().GetEntry()) || got[0].GetRefusal() != nil {
+			t.Errorf("got %v and %v", got[0], got[1])
+		}
+		finish(t, s)
 	}
 	wg.Wait()
 	if after := w.checkpoint().Size; after != before+1 {

@@ -70,6 +70,7 @@ func (w *world) streamTimeout(ctx context.Context, desc *grpc.StreamDesc, cc *gr
 func (w *world) dial(id string, config *tls.Config) *peer {
 	w.t.Helper()
 	conn, err := grpc.NewClient(w.address, grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithInitialWindowSize(64<<10), // what a reader who does not read lets the server send
 		grpc.WithUnaryInterceptor(unaryTimeout), grpc.WithStreamInterceptor(w.streamTimeout))
 	if err != nil {
 		w.t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/badgerstore/badgertest"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
+	"github.com/magnet-ledger/magnet-ledger/verify/verifytest"
 )
 
 // Letters that the keys of a store begin with, as its layout is documented.
@@ -154,35 +155,47 @@ func damages(s stored) []damage {
 // spans are ranges of records that are read at once.
 var spans = [][2]uint64{{0, 600}, {0, 1}, {255, 257}, {300, 301}, {512, 600}, {599, 600}}
 
-// readLog reads entries, statements and proofs of a ledger, and passes each
-// answer, under a name of its own, to judge.
-func readLog(l *ledger.Ledger, judge func(what, got string, err error)) {
-	v := l.View()
-	defer v.Close()
-	judge("checkpoint", string(v.Checkpoint().Note), nil)
-	for _, index := range []uint64{0, 1, 2, 3, 254, 255, 256, 300, 400, 511, 512, 598, 599} {
-		about := func(what string) string { return fmt.Sprint(what, " ", index) }
-		payload, err := v.Payload(index)
-		judge(about("payload"), string(payload), err)
-		hash, err := v.StatementHash(index)
-		judge(about("statement hash"), string(hash), err)
-		path, err := v.InclusionPath(index, v.Size())
-		judge(about("inclusion"), fmt.Sprintf("%x", path), err)
-		path, err = v.ConsistencyPath(index+1, v.Size())
-		judge(about("consistency"), fmt.Sprintf("%x", path), err)
-		r, err := v.Record(index)
-		judge(about("record"), flat(r), err)
-		if err == nil {
-			receipt, err := v.Receipt(r)
-			judge(about("receipt"), receipt.String(), err)
+// readLog returns what reads entries, statements and proofs of a ledger, and
+// passes each answer, under a name of its own, to judge. The entries are those at
+// ends of tiles, and at the beginning and end of all stored records.
+func readLog(records [][]byte) func(l *ledger.Ledger, judge func(what, got string, err error)) {
+	indexes := []uint64{0, 1, 2, 3, 254, 255, 256, 400, 511, 512, 598, 599}
+	for _, key := range records[len(records)/2-1 : len(records)/2] {
+		last := binary.BigEndian.Uint64(key[1:])
+		indexes = append(indexes, last, last+1)
+	}
+	return func(l *ledger.Ledger, judge func(what, got string, err error)) {
+		v := l.View()
+		defer v.Close()
+		judge("checkpoint", string(v.Checkpoint().Note), nil)
+		for _, index := range indexes {
+			readEntry(v, index, judge)
+		}
+		for _, span := range spans {
+			err := v.Records(context.Background(), span[0], span[1], func(r ledger.Record) error {
+				judge(fmt.Sprint("one of records ", r.Entry.Index), flat(r), nil)
+				return nil
+			})
+			judge(fmt.Sprint("records ", span), "", err)
 		}
 	}
-	for _, span := range spans {
-		err := v.Records(context.Background(), span[0], span[1], func(r ledger.Record) error {
-			judge(fmt.Sprint("one of records ", r.Entry.Index), flat(r), nil)
-			return nil
-		})
-		judge(fmt.Sprint("records ", span), "", err)
+}
+
+func readEntry(v *ledger.View, index uint64, judge func(what, got string, err error)) {
+	about := func(what string) string { return fmt.Sprint(what, " ", index) }
+	payload, err := v.Payload(index)
+	judge(about("payload"), string(payload), err)
+	hash, err := v.StatementHash(index)
+	judge(about("statement hash"), string(hash), err)
+	path, err := v.InclusionPath(index, v.Size())
+	judge(about("inclusion"), fmt.Sprintf("%x", path), err)
+	path, err = v.ConsistencyPath(index+1, v.Size())
+	judge(about("consistency"), fmt.Sprintf("%x", path), err)
+	r, err := v.Record(index)
+	judge(about("record"), flat(r), err)
+	if err == nil {
+		receipt, err := v.Receipt(r)
+		judge(about("receipt"), receipt.String(), err)
 	}
 }
 
@@ -243,7 +256,7 @@ func TestDamage(t *testing.T) {
 	}
 	disk, anchored := s.memory(), s.anchor.(*memoryAnchor).point
 	s.restore(disk, &anchored)
-	readState := readState(all.keys[stateKeys])
+	readLog, readState := readLog(all.keys[recordKeys]), readState(all.keys[stateKeys])
 	wantLog, wantState := answersOf(s, readLog), answersOf(s, readState)
 	for _, d := range damages(all) {
 		t.Run(d.name, func(t *testing.T) {
@@ -316,7 +329,7 @@ func TestDamageOnDisk(t *testing.T) {
 	}
 	s.store = openBadger(t, filepath.Join(dir, "store"))
 	read := func(l *ledger.Ledger, judge func(what, got string, err error)) {
-		readLog(l, judge)
+		readLog(all.keys[recordKeys])(l, judge)
 		readState(all.keys[stateKeys])(l, judge)
 	}
 	want := answersOf(s, read)
@@ -413,5 +426,109 @@ func TestDamageWhileWriting(t *testing.T) {
 			}
 			l.Close()
 		})
+	}
+}
+
+// TestDamageWhileRunning changes tiles under a ledger that runs. What it says
+// later is right, or ErrDamaged.
+func TestDamageWhileRunning(t *testing.T) {
+	s := damageable(t)
+	envs := transactions(s.made, "acme", 800)
+	i := s.start()
+	defer i.close()
+	i.record(envs[:700]...)
+	tree := verifytest.NewTree()
+	for _, r := range s.audit(i.Ledger) {
+		tree.Append(r.Entry.LeafHash())
+	}
+	for _, level := range []byte{1, 0} {
+		key := binary.BigEndian.AppendUint64([]byte{tileKeys, level}, uint64(2*(1-level))) // the last tile
+		s.memory().Corrupt(key, flip(-1))
+		envs := envs[700+50*int(level) : 710+50*int(level)]
+		results := i.record(envs...) // their receipts need no tiles
+		v := i.View()
+		for n := range results {
+			receipt, err := i.Receipt(&results[n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := verify.VerifyRecorded(envs[n], receipt, v.Checkpoint())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree.Append(e.LeafHash())
+		}
+		damaged := 0
+		for index := range v.Size() {
+			path, err := v.InclusionPath(index, v.Size())
+			if errors.Is(err, ledger.ErrDamaged) {
+				damaged++
+			} else if err != nil {
+				t.Errorf("inclusion of %d: %v", index, err)
+			} else {
+				samePath(t, fmt.Sprint("inclusion of ", index), path, tree.Inclusion(index, v.Size()))
+			}
+		}
+		v.Close()
+		if want := level == 1; (damaged > 0) != want { // the writer wrote the tile of level 0 anew
+			t.Errorf("level %d: %d proofs are ErrDamaged", level, damaged)
+		}
+		s.memory().Corrupt(key, flip(-1))
+	}
+}
+
+// shortSighted is a store whose scans of records end early, without an error, as
+// those of a damaged one may.
+type shortSighted struct {
+	ledger.Store
+	limit []byte // nil while it is not
+}
+
+type shortSnapshot struct {
+	ledger.Snapshot
+	store *shortSighted
+}
+
+func (s *shortSighted) Snapshot() (ledger.Snapshot, error) {
+	snapshot, err := s.Store.Snapshot()
+	return shortSnapshot{snapshot, s}, err
+}
+
+func (s shortSnapshot) Scan(from, to []byte, visit func(key, value []byte) bool) error {
+	return s.Snapshot.Scan(from, to, func(key, value []byte) bool {
+		short := s.store.limit != nil && key[0] == recordKeys && bytes.Compare(key, s.store.limit) >= 0
+		return !short && visit(key, value)
+	})
+}
+
+// TestScansEndEarly reads records from a store that shows only the first: what it
+// does not show is ErrDamaged, and not taken for the end of the log.
+func TestScansEndEarly(t *testing.T) {
+	s := damageable(t)
+	store := &shortSighted{Store: s.store}
+	s.store = store
+	s.fill()
+	l := s.mustOpen()
+	defer l.Close()
+	v := l.View()
+	defer v.Close()
+	store.limit = binary.BigEndian.AppendUint64([]byte{recordKeys}, 400)
+	for _, span := range [][2]uint64{{0, 600}, {0, 400}, {256, 400}, {399, 400}, {500, 600}} {
+		err := v.Records(t.Context(), span[0], span[1], func(ledger.Record) error { return nil })
+		if !errors.Is(err, ledger.ErrDamaged) {
+			t.Errorf("records %v: %v", span, err)
+		}
+	}
+	if _, err := v.Record(500); !errors.Is(err, ledger.ErrDamaged) {
+		t.Errorf("record: %v", err)
+	}
+	if _, err := v.Payload(500); !errors.Is(err, ledger.ErrDamaged) {
+		t.Errorf("payload: %v", err)
+	}
+	if other, err := s.open(); !errors.Is(err, ledger.ErrDamaged) {
+		t.Errorf("open: %v", err)
+		if err == nil {
+			other.Close()
+		}
 	}
 }

@@ -86,6 +86,10 @@ func (s *session) verify(ctx context.Context, state string, full bool) error {
 		_ = bar.Set64(int64(done))
 	}})
 	_ = bar.Close()
+	if err != nil && report.Found > 0 { // what was found stays found
+		fmt.Fprintln(s.err, "magnet:", errorText(err))
+		return s.sayReport(auditor, report, nil)
+	}
 	if err != nil {
 		return err
 	}

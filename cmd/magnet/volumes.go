@@ -262,11 +262,15 @@ func figureCells(t *ledgerv1.VolumeTotals, counted bool) []any {
 }
 
 // kilograms prints grams as kilograms, exactly.
-func kilograms(grams string) string {
-	for len(grams) < 4 {
-		grams = "0" + grams
+func kilograms(grams string) string { return shifted(grams, 3) }
+
+// shifted prints a number with the decimal point some places further left,
+// exactly.
+func shifted(digits string, places int) string {
+	for len(digits) <= places {
+		digits = "0" + digits
 	}
-	whole, rest := grams[:len(grams)-3], strings.TrimRight(grams[len(grams)-3:], "0")
+	whole, rest := digits[:len(digits)-places], strings.TrimRight(digits[len(digits)-places:], "0")
 	if rest == "" {
 		return grouped(whole)
 	}
@@ -286,12 +290,7 @@ func tonnes(grams string) float64 {
 func elements(t *ledgerv1.VolumeTotals) string {
 	var parts []string
 	for _, e := range t.GetElements() {
-		mass := e.GetMassMicrograms()
-		if len(mass) <= 9 {
-			parts = append(parts, fmt.Sprintf("%s %s µg", e.GetSymbol(), grouped(mass)))
-			continue
-		}
-		parts = append(parts, fmt.Sprintf("%s %s kg", e.GetSymbol(), grouped(mass[:len(mass)-9])))
+		parts = append(parts, fmt.Sprintf("%s %s kg", e.GetSymbol(), shifted(e.GetMassMicrograms(), 9)))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -240,4 +240,8 @@ func TestRightsWhileReading(t *testing.T) {
 	if e := entries[len(entries)-1]; e.GetEnvelope() != nil {
 		t.Error("the last transaction was given after the right was withdrawn")
 	}
+	// These are also more than one message holds, whatever page is asked for.
+	if all, _ := w.peer("acme").pages(&ledgerv1.ListStatementsRequest{PageSize: 1000}, func() {}); len(all) != 96 {
+		t.Errorf("%d statements", len(all))
+	}
 }

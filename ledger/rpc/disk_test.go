@@ -24,7 +24,7 @@ func TestOnDisk(t *testing.T) {
 	for range 2 {
 		size, note := w.checkpoint().Size, w.checkpoint().Note
 		for _, peer := range []string{"regulator", "acme", "shop"} {
-			for range 20 {
+			for range 8 {
 				req := randomListing(h.rng)
 				got, _ := w.peer(peer).pages(req, func() {})
 				sameList(t, got, h.list(peer, req, size), size, req.GetView())

@@ -99,14 +99,14 @@ func sameRecorded(t *testing.T, got, sent, recorded *tracev1.Envelope) {
 // TestSignedAgain sends as much as a message holds, signed again: what comes
 // back is larger than what was sent, and goes over several messages.
 func TestSignedAgain(t *testing.T) {
-	const most = 2 << 20
+	const most = 5 << 18
 	w := newWorld(t, withLimits(rpc.Limits{MessageBytes: most}))
 	long := func(tx *tracev1.Transaction) {
 		line := tx.GetLines()[0]
 		line.Composition, line.Coating, line.CoatingOther = nil, tracev1.Coating_COATING_OTHER, strings.Repeat("c", 64)
 		tx.Lines = slices.Repeat(tx.GetLines(), 66)
 	}
-	sts := w.sales("acme", 320, long)
+	sts := w.sales("acme", 200, long)
 	again := w.SignBatch(verifytest.P256Key("acme"), sts...)
 	n, size := 0, 0
 	for ; n < len(again) && size < most; n++ {

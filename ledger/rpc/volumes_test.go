@@ -295,14 +295,14 @@ func TestManyRows(t *testing.T) {
 		everything = append(everything, &tracev1.ElementFraction{Symbol: custody.ElementSymbol(n), Ppm: 8000})
 	}
 	var sts []*tracev1.Statement
-	for n := range 400 {
+	for n := range 420 {
 		sts = append(sts, w.sale("acme", on(day(-n)), func(tx *tracev1.Transaction) {
 			tx.Lines[0].NetMassGrams, tx.Lines[0].Composition = 1e12, everything
 		}))
 	}
 	w.recordAll("acme", sts)
 	_, rows := w.peer("acme").volumes(&ledgerv1.QueryVolumesRequest{GroupBy: []dimension{4}, IncludeElements: true})
-	if len(rows) != 400 || rows[0].GetKeys()[0].GetValue() != day(-399) || rows[399].GetKeys()[0].GetValue() != day(0) {
+	if len(rows) != 420 || rows[0].GetKeys()[0].GetValue() != day(-419) || rows[419].GetKeys()[0].GetValue() != day(0) {
 		t.Fatalf("%d rows", len(rows))
 	}
 }

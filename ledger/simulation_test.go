@@ -237,9 +237,9 @@ func (w *world) step() {
 		if w.now.After(w.latest) {
 			w.latest = w.now
 		}
-	case n < 96:
+	case n == 95:
 		w.restart()
-	case n < 97:
+	case n == 96:
 		w.crash()
 	default:
 		w.commit()
@@ -378,7 +378,7 @@ func (w *world) commit() {
 	if pending == 0 {
 		return
 	}
-	if w.random.IntN(6) > 0 {
+	if w.random.IntN(10) > 0 {
 		w.durable = pending
 		w.store.released <- storetest.None
 		w.collect(false)

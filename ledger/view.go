@@ -97,7 +97,7 @@ func (v *View) Scan(from, to []byte, visit func(key, value []byte) bool) error {
 
 // Payload implements custody.Reader.
 func (v *View) Payload(index uint64) ([]byte, error) {
-	r, err := v.find(index)
+	r, err := v.Record(index)
 	if err != nil {
 		return nil, err
 	}
@@ -106,22 +106,15 @@ func (v *View) Payload(index uint64) ([]byte, error) {
 
 // StatementHash implements custody.Reader.
 func (v *View) StatementHash(index uint64) ([]byte, error) {
-	r, err := v.find(index)
+	r, err := v.Record(index)
 	if err != nil {
 		return nil, err
 	}
 	return r.Entry.StatementHash[:], nil
 }
 
-// find returns a record whose statement is the entry's; that the entry is the
-// log's is not checked.
-func (v *View) find(index uint64) (Record, error) {
-	if index >= v.Size() {
-		return Record{}, fmt.Errorf("entry %d: %w", index, ErrOutOfRange)
-	}
-	return findRecord(v.p.snapshot, index)
-}
-
+// findRecord returns a record whose statement is the entry's; that the entry is
+// the log's is not checked.
 func findRecord(s Snapshot, index uint64) (Record, error) {
 	var found Record
 	bad := fmt.Errorf("entry %d: %w", index, ErrDamaged)
@@ -152,7 +145,10 @@ func findRecord(s Snapshot, index uint64) (Record, error) {
 
 // Record returns an entry and its statement.
 func (v *View) Record(index uint64) (Record, error) {
-	r, err := v.find(index)
+	if index >= v.Size() {
+		return Record{}, fmt.Errorf("entry %d: %w", index, ErrOutOfRange)
+	}
+	r, err := findRecord(v.p.snapshot, index)
 	if err != nil {
 		return Record{}, err
 	}

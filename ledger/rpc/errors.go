@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -117,4 +119,23 @@ func refusalStatus(r *tracev1.Refusal) error {
 		return st.Err() // the details are messages of ours: it cannot fail
 	}
 	return with.Err()
+}
+
+// asRefusal turns the error of protovalidate into that of a refusal, which names
+// the fields in a BadRequest.
+func asRefusal(err error) error {
+	for _, detail := range status.Convert(err).Details() {
+		found, ok := detail.(*validate.Violations)
+		if !ok {
+			continue
+		}
+		r := &tracev1.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_VALUE_MALFORMED, Message: "the request is not valid"}
+		for _, v := range found.GetViolations() {
+			field := protovalidate.FieldPathString(v.GetField())
+			r.Violations = append(r.Violations, &tracev1.FieldViolation{Field: field, Description: v.GetMessage()})
+			r.Message += "; " + strings.TrimPrefix(field+": ", ": ") + v.GetMessage()
+		}
+		return refusalStatus(r)
+	}
+	return err
 }

@@ -43,8 +43,8 @@ var access = map[string]bool{
 }
 
 // interceptors, from the outside in: a recovery that guards the others,
-// logging, authentication, access, validation, and a recovery that lets the log
-// see what a handler's panic became.
+// logging, authentication, access, the form of faults that validation finds,
+// validation, and a recovery that lets the log see what a handler's panic became.
 func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamServerInterceptor, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
@@ -62,6 +62,7 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 			logging.UnaryServerInterceptor(logger, finish),
 			auth.UnaryServerInterceptor(s.authenticate),
 			s.unaryAccess,
+			unaryViolations,
 			protovalidatemw.UnaryServerInterceptor(validator),
 			recovery.UnaryServerInterceptor(recover),
 		}, []grpc.StreamServerInterceptor{
@@ -69,9 +70,21 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 			logging.StreamServerInterceptor(logger, finish),
 			auth.StreamServerInterceptor(s.authenticate),
 			s.streamAccess,
+			streamViolations,
 			protovalidatemw.StreamServerInterceptor(validator, items),
 			recovery.StreamServerInterceptor(recover),
 		}, nil
+}
+
+// unaryViolations and streamViolations give the faults that protovalidate finds
+// the form of every other refusal.
+func unaryViolations(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	resp, err := next(ctx, req)
+	return resp, asRefusal(err)
+}
+
+func streamViolations(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	return asRefusal(next(srv, stream))
 }
 
 // panicked logs a panic and tells the client nothing of it.

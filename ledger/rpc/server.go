@@ -49,6 +49,10 @@ type Limits struct {
 	ConnectionAge time.Duration
 }
 
+// answerLimit is above every answer: pages and messages of 1 or 2 MiB, and one
+// more of the largest statement.
+const answerLimit = 4 << 20
+
 func (l Limits) withDefaults() Limits {
 	if l.MessageBytes == 0 {
 		l.MessageBytes = 4 << 20
@@ -116,7 +120,7 @@ func New(cfg Config) (*Server, error) {
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(cfg.TLS)),
 		grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...),
-		grpc.MaxRecvMsgSize(s.limits.MessageBytes), grpc.MaxSendMsgSize(s.limits.MessageBytes),
+		grpc.MaxRecvMsgSize(s.limits.MessageBytes), grpc.MaxSendMsgSize(max(s.limits.MessageBytes, answerLimit)),
 		grpc.MaxConcurrentStreams(s.limits.ConcurrentStreams), grpc.MaxHeaderListSize(16<<10),
 		grpc.ConnectionTimeout(5*time.Second), grpc.InTapHandle(s.deadline),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/s2"
@@ -87,6 +88,19 @@ func unpacked(change func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
+// forge changes the payload of the first record, and its entry with it, so that
+// the two agree. Only the tree tells that they are not what was recorded.
+func forge(records []byte) []byte {
+	size, n := binary.Uvarint(records[verify.EntrySize:])
+	payload := records[verify.EntrySize+n:][:size]
+	rest := records[verify.EntrySize+n+int(size):]
+	length, n := binary.Uvarint(rest[verify.HashSize:])
+	payload[len(payload)-1] ^= 1
+	hash := verify.StatementHash(verify.PayloadLeaf(payload), verify.Hash(rest), rest[verify.HashSize+n:][:length])
+	copy(records[verify.EntrySize-verify.HashSize:], hash[:])
+	return records
+}
+
 // damages returns changes of every sort of value in a store, whose last tile of
 // level 0 is not full.
 func damages(s stored) []damage {
@@ -114,6 +128,7 @@ func damages(s stored) []damage {
 		name := fmt.Sprintf("records %d of %d: ", n, chunks)
 		all = append(all,
 			damage{name: name + "payload of the last", key: key, change: unpacked(flip(-600))},
+			damage{name: name + "forged", key: key, change: unpacked(forge)},
 			damage{name: name + "cut", key: key, change: unpacked(cut(1))},
 			damage{name: name + "compressed cut", key: key, change: cut(1)},
 			damage{name: name + "too many", key: key, change: replace(s2.Encode(nil, make([]byte, 1<<24)))},
@@ -201,7 +216,7 @@ func readEntry(v *ledger.View, index uint64, judge func(what, got string, err er
 
 // flat returns all of a record.
 func flat(r ledger.Record) string {
-	return fmt.Sprintf("%x %x %x %x", r.Entry.Bytes(), r.Envelope.GetPayload(), r.Envelope.GetKeyId(), r.Envelope.GetSignatureBlock())
+	return string(slices.Concat(r.Entry.Bytes(), r.Envelope.GetPayload(), r.Envelope.GetKeyId(), r.Envelope.GetSignatureBlock()))
 }
 
 // readState reads the state of a ledger in every way, as readLog does.
@@ -394,6 +409,7 @@ func TestDamageWhileWriting(t *testing.T) {
 		env    *tracev1.Envelope
 	}{
 		{"a retry", records[len(records)-1], unpacked(flip(200)), envs[0]},
+		{"a retry of what was forged", records[len(records)-1], unpacked(forge), envs[0]},
 		{"the signer", participant, flip(0), envs[7]},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -96,7 +96,11 @@ func (r *report) print(w io.Writer, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(r)
 	}
-	_, err := fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", r.header(), r.measurements().Render(), r.ratios().Render())
+	parts := []string{r.header(), r.measurements().Render()}
+	if len(r.Ratios) > 0 {
+		parts = append(parts, r.ratios().Render())
+	}
+	_, err := fmt.Fprintln(w, strings.Join(parts, "\n\n"))
 	return err
 }
 

@@ -76,7 +76,7 @@ func (o *overlay) record(index uint64) (Record, error) {
 			return Record{}, fmt.Errorf("entry %d: %w", index, ErrOutOfRange)
 		}
 	}
-	return findRecord(o.base.snapshot, index)
+	return (&View{o.base}).Record(index)
 }
 
 // batch is what one commit writes.
@@ -120,7 +120,7 @@ const (
 func (b *batch) writes() []Write {
 	writes := make([]Write, 0, len(b.tiles)+len(b.state)+len(b.records)/chunkRecords+8)
 	writes = append(writes, b.tiles...)
-	chunk := make([]byte, 0, chunkBytes+chunkBytes/4)
+	chunk := make([]byte, 0, min(b.bytes, chunkBytes+chunkBytes/4))
 	n := 0
 	for i, r := range b.records {
 		chunk = appendRecord(chunk, r.Entry, r.Envelope)

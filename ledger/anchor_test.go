@@ -44,6 +44,15 @@ func writeFile(t *testing.T, path string, content []byte) {
 	}
 }
 
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // wantPoint opens an anchor file, tests its last point, 0 for none, and that it
 // goes on from there.
 func wantPoint(t *testing.T, path string, size uint64) {
@@ -76,11 +85,7 @@ func TestAnchorFile(t *testing.T) {
 	for size := range uint64(3) {
 		wantPoint(t, path, size)
 	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, encoded(3)) {
+	if got := readFile(t, path); !bytes.Equal(got, encoded(3)) {
 		t.Errorf("the file is\n%x, want\n%x", got, encoded(3))
 	}
 }
@@ -145,6 +150,9 @@ func TestAnchorDamaged(t *testing.T) {
 	}
 	file := encoded(3)
 	damaged(append(file[anchorSize:], file[:anchorSize]...), "order", 0)
+	file = encoded(3)
+	clear(file[anchorSize : 2*anchorSize])
+	damaged(file, "zeros at", anchorSize)
 	damaged(make([]byte, 4*anchorSize), "zeros", 4*anchorSize)
 }
 
@@ -156,12 +164,8 @@ func TestAnchorRenewed(t *testing.T) {
 	writeFile(t, path, encoded(records))
 	writeFile(t, path+".next", encoded(7)[:99])
 	wantPoint(t, path, records)
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Size() != 2*anchorSize {
-		t.Errorf("%d bytes after renewing", info.Size())
+	if got := readFile(t, path); len(got) != 2*anchorSize {
+		t.Errorf("%d bytes after renewing", len(got))
 	}
 	if _, err := os.Stat(path + ".next"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was left of a renewal: %v", err)
@@ -210,10 +214,7 @@ func TestTornAnchorOpens(t *testing.T) {
 	i.record(envs[0])
 	i.record(envs[1])
 	i.close()
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := readFile(t, path)
 	for _, kept := range []int{0, 1, anchorSize - 1} {
 		writeFile(t, path, file[:len(file)-anchorSize+kept])
 		s.anchor = openAnchor(t, path)

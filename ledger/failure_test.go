@@ -4,101 +4,13 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
-
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/storetest"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
-
-var errBroken = errors.New("broken")
-
-// noSnapshots is a store that takes no snapshots while it is broken.
-type noSnapshots struct {
-	*storetest.Memory
-	broken atomic.Bool
-}
-
-func (n *noSnapshots) Snapshot() (ledger.Snapshot, error) {
-	if n.broken.Load() {
-		return nil, errBroken
-	}
-	return n.Memory.Snapshot()
-}
-
-// brokenSigner signs no checkpoints while it is broken.
-type brokenSigner struct {
-	note.Signer
-	broken atomic.Bool
-}
-
-func (b *brokenSigner) Sign(msg []byte) ([]byte, error) {
-	if b.broken.Load() {
-		return nil, errBroken
-	}
-	return b.Signer.Sign(msg)
-}
-
-// faultySite is a site on which everything can fail.
-type faultySite struct {
-	*site
-	disk   *storetest.Memory
-	store  *noSnapshots
-	anchor *memoryAnchor
-	signer *brokenSigner
-}
-
-func newFaultySite(t testing.TB, sellers ...string) *faultySite {
-	s := newSite(t, sellers...)
-	f := &faultySite{site: s, disk: s.memory(), anchor: s.anchor.(*memoryAnchor), signer: &brokenSigner{Signer: s.signer}}
-	f.store = &noSnapshots{Memory: f.disk}
-	s.store, s.signer = f.store, f.signer
-	return f
-}
-
-// crash ends the store and everything that is broken, and leaves what is
-// durable.
-func (f *faultySite) crash() {
-	f.disk = f.disk.Crash()
-	f.store = &noSnapshots{Memory: f.disk}
-	f.site.store = f.store
-	f.anchor.onAppend = nil
-	f.signer.broken.Store(false)
-}
-
-// failure is a way in which a commit fails.
-type failure struct {
-	name  string
-	fault storetest.Fault
-	// plant makes what comes after the commit fail.
-	plant func(f *faultySite)
-	// want is what Run returns.
-	want error
-	// durable tells whether the statements are there after a crash.
-	durable bool
-}
-
-func failAnchor(keep bool) func(*faultySite) {
-	return func(f *faultySite) {
-		f.anchor.onAppend = func(ledger.AnchorPoint) (bool, error) { return keep, errBroken }
-	}
-}
-
-var failures = []failure{
-	{name: "lost", fault: storetest.Lost, want: storetest.ErrFault},
-	{name: "applied", fault: storetest.Applied, want: storetest.ErrFault, durable: true},
-	{name: "hidden", fault: storetest.Hidden, want: storetest.ErrFault, durable: true},
-	{name: "phantom", fault: storetest.Phantom, want: storetest.ErrFault},
-	{name: "too large", fault: storetest.TooLarge, want: ledger.ErrTooLarge},
-	{name: "anchor not written", plant: failAnchor(false), want: errBroken, durable: true},
-	{name: "anchor written", plant: failAnchor(true), want: errBroken, durable: true},
-	{name: "no snapshot", plant: func(f *faultySite) { f.store.broken.Store(true) }, want: errBroken, durable: true},
-	{name: "no signature", plant: func(f *faultySite) { f.signer.broken.Store(true) }, want: errBroken, durable: true},
-}
 
 // TestFailedCommit lets a commit fail in every way, with statements in it, in
 // the batch after it and in the queue, and opens the ledger again.
@@ -258,88 +170,6 @@ func TestFailedRead(t *testing.T) {
 		if _, err := i.Check(f.made.Transaction("other", 1), "other"); !errors.Is(err, errBroken) {
 			t.Errorf("check: %v", err)
 		}
-		i.Close()
-		f.crash()
-		i = f.start()
-		defer i.close()
-		f.wantSize(i.Ledger, f.founded()+1)
-	})
-}
-
-// obedient is a store that makes no commit whose context has ended.
-type obedient struct{ *storetest.Memory }
-
-func (o obedient) Commit(ctx context.Context, expected []byte, writes []ledger.Write) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return o.Memory.Commit(ctx, expected, writes)
-}
-
-// TestEndedContext ends the context of the writer while statements are in a
-// commit, in the batch after it and in the queue.
-func TestEndedContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, "acme")
-		s.limits = ledger.Limits{CommitStatements: 3}
-		disk := s.memory()
-		s.store = obedient{disk}
-		envs := transactions(s.made, "acme", 8)
-		i := s.start()
-		storing := hold(disk)
-		var answers []<-chan answer
-		for _, g := range [][]*tracev1.Envelope{envs[:1], envs[1:4], envs[4:6]} {
-			answers = append(answers, i.submitAsync(t.Context(), g...))
-			synctest.Wait()
-		}
-		i.stop()
-		synctest.Wait()
-		waiting(t, answers...)
-		storing.open()
-		storing.open()
-		if err := <-i.ended; err != nil {
-			t.Errorf("run: %v", err)
-		}
-		for n, a := range answers[:2] {
-			got := <-a
-			for k := range got.results {
-				s.checkReceipt(i.Ledger, envs[n+k], &got.results[k], s.founded()+uint64(n+k))
-			}
-		}
-		if got := <-answers[2]; !errors.Is(got.err, ledger.ErrStopped) {
-			t.Errorf("in the queue: %+v", got)
-		}
-		i.Close()
-		i = s.start()
-		defer i.close()
-		s.wantSize(i.Ledger, s.founded()+4)
-	})
-}
-
-// TestEndedContextFails is TestEndedContext with a commit that fails after the
-// context has ended.
-func TestEndedContextFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFaultySite(t, "acme")
-		envs := transactions(f.made, "acme", 2)
-		i := f.start()
-		storing := make(gate)
-		f.disk.OnCommit(func(int) storetest.Fault {
-			storing.pass()
-			return storetest.Applied
-		})
-		first := i.submitAsync(t.Context(), envs[0])
-		synctest.Wait()
-		second := i.submitAsync(t.Context(), envs[1])
-		synctest.Wait()
-		i.stop()
-		synctest.Wait()
-		storing.open()
-		if err := <-i.ended; !errors.Is(err, storetest.ErrFault) {
-			t.Errorf("run: %v", err)
-		}
-		wantAll(t, <-first, ledger.ErrOutcomeUnknown)
-		wantAll(t, <-second, ledger.ErrStopped)
 		i.Close()
 		f.crash()
 		i = f.start()

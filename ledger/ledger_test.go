@@ -18,7 +18,9 @@ func TestRecordAndProve(t *testing.T) {
 		if results[n].Already {
 			t.Fatalf("result %d: %+v", n, results[n])
 		}
-		s.checkReceipt(i.Ledger, envs[n], &results[n], uint64(n+3))
+		if n%25 == 0 || n%256 > 250 {
+			s.checkReceipt(i.Ledger, envs[n], &results[n], uint64(n+3))
+		}
 	}
 	again := i.record(envs[7])[0]
 	if !again.Already {

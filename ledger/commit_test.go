@@ -1,0 +1,88 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger"
+)
+
+// watched is a store that tells how large its commits are.
+type watched struct {
+	ledger.Store
+	commits []commitSize
+}
+
+func (w *watched) Commit(ctx context.Context, expected []byte, writes []ledger.Write) error {
+	size := commitSize{writes: len(writes)}
+	var before, after uint64
+	if expected != nil {
+		before = headSize(expected)
+	}
+	for _, x := range writes {
+		size.bytes += len(x.Key) + len(x.Value)
+		if bytes.Equal(x.Key, ledger.HeadKey) {
+			after = headSize(x.Value)
+		}
+	}
+	size.entries = int(after - before)
+	w.commits = append(w.commits, size)
+	return w.Store.Commit(ctx, expected, writes)
+}
+
+type commitSize struct{ entries, writes, bytes int }
+
+// TestCommitStatements splits groups over commits, and puts them together in
+// one.
+func TestCommitStatements(t *testing.T) {
+	s := newSite(t, "acme")
+	store := &watched{Store: s.store}
+	s.store, s.limits = store, ledger.Limits{CommitStatements: 7}
+	envs := transactions(s.made, "acme", 100)
+	i := s.start()
+	defer i.close()
+	results := i.record(envs...)
+	for n := range results {
+		s.checkReceipt(i.Ledger, envs[n], &results[n], s.founded()+uint64(n))
+	}
+	commits := store.commits[1:] // after the founding
+	if len(commits) != (100+6)/7 {
+		t.Errorf("%d commits", len(commits))
+	}
+	for n, c := range commits {
+		if c.entries > 7 {
+			t.Errorf("commit %d has %d entries", n, c.entries)
+		}
+	}
+	for n, r := range i.record(append(envs[:30:30], envs[:30]...)...) {
+		if !r.Already || r.Index != s.founded()+uint64(n%30) {
+			t.Errorf("retry %d: %+v", n, r)
+		}
+	}
+	if got := len(store.commits[1:]); got != len(commits) {
+		t.Errorf("retries made %d commits", got-len(commits))
+	}
+	s.wantSize(i.Ledger, s.founded()+100)
+}
+
+func TestCommitBytes(t *testing.T) {
+	s := newSite(t, "acme")
+	store := &watched{Store: s.store}
+	s.store, s.limits = store, ledger.Limits{CommitBytes: 64 << 10}
+	i := s.start()
+	defer i.close()
+	i.record(transactions(s.made, "acme", 600)...)
+	commits := store.commits[1:]
+	if len(commits) < 600*500/(64<<10) {
+		t.Errorf("%d commits", len(commits))
+	}
+	for n, c := range commits {
+		// Beside what is counted: the last statement, which is small, the tiles
+		// at the edge, the last checkpoint and the head.
+		if most := 64<<10 + 2<<10 + 2*8<<10 + 1<<10; c.bytes > most {
+			t.Errorf("commit %d has %d bytes, more than %d", n, c.bytes, most)
+		}
+	}
+	s.wantSize(i.Ledger, s.founded()+600)
+}

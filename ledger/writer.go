@@ -25,8 +25,6 @@ var (
 	ErrOutcomeUnknown = errors.New("the outcome of the commit is unknown")
 	// ErrClock says that the clock is too far behind the last entry.
 	ErrClock = errors.New("the clock is behind the log")
-	// ErrPeer says that a statement was submitted by another than its signer.
-	ErrPeer = errors.New("the caller is not the signer")
 )
 
 // Item is a statement whose form, ledger, signer, key and signature were

@@ -219,7 +219,8 @@ func (r *submission) send(ctx context.Context) error {
 	return err
 }
 
-// progress returns a progress bar, if there is somebody to look at it.
+// progress returns a progress bar, if there is somebody to look at it. A total of
+// -1 is not known.
 func (a *app) progress(what string, total int) *progressbar.ProgressBar {
 	out := io.Discard
 	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !a.json {
@@ -227,7 +228,8 @@ func (a *app) progress(what string, total int) *progressbar.ProgressBar {
 	}
 	return progressbar.NewOptions(total, progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(out),
 		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetSpinnerChangeInterval(0)) // nothing moves by itself: that would be a data race
 }
 
 // signAtOnce is how many transactions are signed and synced to the outbox in one

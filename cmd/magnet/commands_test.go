@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -100,14 +101,15 @@ func enrol(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("magnet", "enroll", "finish", id, id+"/approval.json"))
 }
 
-// during runs a program until there are so many files in a directory, sends it a
-// signal, and checks how it ended: with an exit code, or killed.
+// during runs a program until there are so many files in a directory, which may be
+// a pattern, sends it a signal, and checks how it ended: with an exit code, or
+// killed.
 func during(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, args, 5, "during DIR FILES INT|KILL CODE|killed PROGRAM ARG...")
 	least, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	cmd := exec.Command(args[4], args[5:]...)
-	cmd.Dir, cmd.Env = ts.Getenv("WORK"), []string{"PATH=" + ts.Getenv("PATH"), "GORACE=" + goRace}
+	cmd.Dir, cmd.Env = ts.Getenv("WORK"), []string{"PATH=" + ts.Getenv("PATH"), "GORACE=" + goRace, "TMPDIR=" + ts.Getenv("TMPDIR")}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	ts.Check(cmd.Start())
@@ -126,11 +128,9 @@ func during(ts *testscript.TestScript, neg bool, args []string) {
 	write(ts, "output", out.Bytes())
 }
 
-// files returns the number of files in a directory, 0 if there is none.
+// files returns the number of files in a directory, or in those that match a
+// pattern.
 func files(dir string) int {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0
-	}
+	entries, _ := filepath.Glob(filepath.Join(dir, "*")) // an error says that the pattern is none
 	return len(entries)
 }

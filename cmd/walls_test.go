@@ -21,7 +21,8 @@ var evidence = []string{
 
 func TestWallsOfDependencies(t *testing.T) {
 	rules := append(slices.Clone(evidence), module+"ledger/custody")
-	writer := append(slices.Clone(rules), module+"ledger", "github.com/klauspost/compress/")
+	runs := []string{module + "ledger/runs", "github.com/cespare/xxhash/v2"}
+	writer := append(append(slices.Clone(rules), runs...), module+"ledger", "github.com/klauspost/compress/")
 	for _, wall := range []struct {
 		room    string
 		may     []string
@@ -29,6 +30,7 @@ func TestWallsOfDependencies(t *testing.T) {
 	}{
 		{"verify", evidence, "an auditor imports evidence alone"},
 		{"ledger/custody", rules, "the rules are a function of the log"},
+		{"ledger/runs", runs, "a map of byte strings knows no ledger"},
 		{"ledger", writer, "the writer knows no store and no wire"},
 		{"certs", []string{module + "certs", "github.com/spiffe/go-spiffe/v2/spiffeid"}, "the profile of certificates stands alone"},
 	} {

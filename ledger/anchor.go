@@ -40,23 +40,30 @@ var ErrAnchor = errors.New("anchor is damaged")
 // the SHA-256 of those.
 const anchorRecordSize = 8 + 2*verify.HashSize + 8
 
-// anchorFileLimit is the size from which the file begins anew with its last
-// record.
-const anchorFileLimit = 1 << 20
+const (
+	// anchorFileLimit is the size from which the file begins anew with its last
+	// record.
+	anchorFileLimit = 1 << 20
+	// anchorRoom is how many zeros are written ahead of the records, so that a
+	// record changes neither the length nor the blocks of the file: its sync then
+	// waits for no journal of the file system.
+	anchorRoom = 64 << 10
+)
 
 // FileAnchor is an Anchor in an append-only file. It is not safe for concurrent
 // use.
 type FileAnchor struct {
 	path string
 	file *os.File
-	size int64
+	size int64 // of the records
+	room int64 // size of the file, with zeros behind the records
 	last AnchorPoint
 	any  bool
 }
 
 // OpenAnchor opens or creates the anchor file at a path. A record that a crash
-// cut off at the end was never acknowledged and is dropped; any other damage is
-// ErrAnchor.
+// cut off at the end was never acknowledged and is dropped, with the zeros behind
+// it; any other damage is ErrAnchor.
 func OpenAnchor(path string) (*FileAnchor, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -77,7 +84,7 @@ func (a *FileAnchor) load() error {
 	for len(b) >= anchorRecordSize {
 		p, ok := parseAnchor(b[:anchorRecordSize])
 		if !ok {
-			if len(b) > anchorRecordSize {
+			if len(bytes.TrimRight(b[anchorRecordSize:], "\x00")) > 0 {
 				return fmt.Errorf("%w at byte %d", ErrAnchor, a.size)
 			}
 			break // the last record, torn
@@ -89,6 +96,7 @@ func (a *FileAnchor) load() error {
 		a.size += anchorRecordSize
 		b = b[anchorRecordSize:]
 	}
+	a.room = a.size
 	if err := a.file.Truncate(a.size); err != nil {
 		return err
 	}
@@ -108,14 +116,31 @@ func (a *FileAnchor) Append(p AnchorPoint) error {
 			return fmt.Errorf("renewing anchor: %w", err)
 		}
 	}
+	if a.size+anchorRecordSize > a.room {
+		if err := a.makeRoom(); err != nil {
+			return fmt.Errorf("enlarging anchor: %w", err)
+		}
+	}
 	if _, err := a.file.WriteAt(anchorRecord(p), a.size); err != nil {
 		return fmt.Errorf("writing anchor: %w", err)
 	}
-	if err := a.file.Sync(); err != nil {
+	if err := syncData(a.file); err != nil {
 		return fmt.Errorf("syncing anchor: %w", err)
 	}
 	a.size += anchorRecordSize
 	a.last, a.any = p, true
+	return nil
+}
+
+// makeRoom writes zeros behind the records.
+func (a *FileAnchor) makeRoom() error {
+	if _, err := a.file.WriteAt(make([]byte, anchorRoom), a.size); err != nil {
+		return err
+	}
+	if err := a.file.Sync(); err != nil {
+		return err
+	}
+	a.room = a.size + anchorRoom
 	return nil
 }
 
@@ -135,12 +160,14 @@ func (a *FileAnchor) renew() error {
 		return errors.Join(err, next.Close())
 	}
 	old := a.file
-	a.file, a.size = next, anchorRecordSize
+	a.file, a.size, a.room = next, anchorRecordSize, anchorRecordSize
 	return old.Close()
 }
 
 // Close implements Anchor.
-func (a *FileAnchor) Close() error { return a.file.Close() }
+func (a *FileAnchor) Close() error {
+	return errors.Join(a.file.Truncate(a.size), a.file.Close())
+}
 
 func anchorRecord(p AnchorPoint) []byte {
 	b := binary.BigEndian.AppendUint64(nil, p.Size)

@@ -143,7 +143,7 @@ func TestAnchorDamaged(t *testing.T) {
 		file[at] ^= 0x40
 		damaged(file, "byte", at)
 	}
-	for kept := 1; kept < anchorSize; kept++ {
+	for kept := 8; kept < anchorSize; kept++ { // what is zero may not have been written yet
 		file := encoded(3)[:2*anchorSize+kept]
 		file[anchorSize+kept] ^= 1
 		damaged(file, "before a torn record of", kept)
@@ -153,7 +153,27 @@ func TestAnchorDamaged(t *testing.T) {
 	file = encoded(3)
 	clear(file[anchorSize : 2*anchorSize])
 	damaged(file, "zeros at", anchorSize)
-	damaged(make([]byte, 4*anchorSize), "zeros", 4*anchorSize)
+}
+
+// TestAnchorZeros opens a file of zeros, as a crash leaves that was made ready for
+// the first record: it has no point, and a ledger that has more than its founding
+// does not open with it.
+func TestAnchorZeros(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "anchor")
+	for _, n := range []int{1, anchorSize, 4*anchorSize + 7} {
+		writeFile(t, path, make([]byte, n))
+		wantPoint(t, path, 0)
+		file := append(encoded(2), make([]byte, n)...)
+		writeFile(t, path, file)
+		wantPoint(t, path, 2)
+	}
+	s := newSite(t, "acme")
+	i := s.start()
+	i.record(transactions(s.made, "acme", 1)...)
+	i.close()
+	writeFile(t, path, make([]byte, 4096))
+	s.anchor = openAnchor(t, path)
+	s.refused(ledger.ErrBehindAnchor)
 }
 
 // TestAnchorRenewed goes past the size from which the file begins anew, with

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
@@ -11,7 +12,11 @@ import (
 // watched is a store that tells how large its commits are.
 type watched struct {
 	ledger.Store
-	commits []commitSize
+	commits []commitSize // of entries
+
+	mu     sync.Mutex
+	merges []commitSize // steps of merges, which come when they like
+	lists  [][]byte     // of the runs of the state, in the order of the commits
 }
 
 func (w *watched) Commit(ctx context.Context, expected []byte, writes []ledger.Write) error {
@@ -20,18 +25,44 @@ func (w *watched) Commit(ctx context.Context, expected []byte, writes []ledger.W
 	if expected != nil {
 		before = headSize(expected)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, x := range writes {
 		size.bytes += len(x.Key) + len(x.Value)
 		if bytes.Equal(x.Key, ledger.HeadKey) {
 			after = headSize(x.Value)
 		}
+		if x.Key[0] == listKey {
+			w.lists = append(w.lists, bytes.Clone(x.Value))
+		}
 	}
 	size.entries = int(after - before)
-	w.commits = append(w.commits, size)
+	if isMerge(expected, writes) {
+		w.merges = append(w.merges, size)
+	} else {
+		w.commits = append(w.commits, size)
+	}
 	return w.Store.Commit(ctx, expected, writes)
 }
 
 type commitSize struct{ entries, writes, bytes int }
+
+// isMerge reports whether a commit is a step of a merge: under the same head, and
+// of nothing but runs and their list.
+func isMerge(expected []byte, writes []ledger.Write) bool {
+	for _, x := range writes {
+		switch x.Key[0] {
+		case ledger.HeadKey[0]:
+			if !bytes.Equal(x.Value, expected) {
+				return false
+			}
+		case valueKeys, figureKeys, listKey:
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // TestCommitStatements splits groups over commits, and puts them together in
 // one.

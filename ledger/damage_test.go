@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,14 +69,15 @@ func flat(r ledger.Record) string {
 	return string(slices.Concat(r.Entry.Bytes(), r.Envelope.GetPayload(), r.Envelope.GetKeyId(), r.Envelope.GetSignatureBlock()))
 }
 
-// readState reads the state of a ledger in every way, as readLog does.
-func readState(keys [][]byte) func(*ledger.Ledger, func(what, got string, err error)) {
+// readState reads the state of a ledger in every way, as readLog does: all of it,
+// and each of the keys.
+func readState(keys []string) func(*ledger.Ledger, func(what, got string, err error)) {
 	return func(l *ledger.Ledger, judge func(what, got string, err error)) {
 		v := l.View()
 		defer v.Close()
 		for _, key := range keys {
-			value, err := v.Get(key[1:])
-			judge(fmt.Sprintf("state %q", key[1:]), string(value), err)
+			value, err := v.Get([]byte(key))
+			judge(fmt.Sprintf("state %q", key), string(value), err)
 		}
 		scanned := 0
 		err := v.Scan(nil, nil, func(key, value []byte) bool {
@@ -87,11 +89,25 @@ func readState(keys [][]byte) func(*ledger.Ledger, func(what, got string, err er
 	}
 }
 
+// stateOf returns what a view says of the state.
+func stateOf(t testing.TB, v *ledger.View) map[string]string {
+	t.Helper()
+	state := make(map[string]string)
+	err := v.Scan(nil, nil, func(key, value []byte) bool {
+		state[string(key)] = string(value)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
 // damageable returns a site in memory or on disk whose log has 600 entries, in
 // commits of 90, and what is stored there. On disk nothing is open.
 func damageable(t *testing.T) *site {
 	s := newSite(t, "acme")
-	s.limits = ledger.Limits{CommitStatements: 90}
+	s.limits = ledger.Limits{CommitStatements: 90, StateRows: 200}
 	lei := &tracev1.Identifier{Scheme: tracev1.IdentifierScheme_IDENTIFIER_SCHEME_LEI, Value: "5493001KJTIIGC8Y1R12"}
 	s.boot = append(s.boot, s.made.Sign(s.made.Authority, s.made.Complete(verify.AuthorityID, &tracev1.Statement{
 		Stated: &tracev1.Statement_ParticipantAdmitted{ParticipantAdmitted: &tracev1.ParticipantAdmitted{
@@ -102,36 +118,50 @@ func damageable(t *testing.T) *site {
 	return s
 }
 
-func (s *site) fill() {
+// fill returns the keys of the state, whose runs it lets be merged, and all lists
+// of them that there were.
+func (s *site) fill() (keys []string, lists [][]byte) {
 	s.t.Helper()
+	store := s.store
+	filling := &watched{Store: store}
+	s.store = filling
 	i := s.start()
 	i.record(transactions(s.made, "acme", 600-int(s.founded()))...)
+	i.Rest()
+	v := i.View()
+	keys = slices.Sorted(maps.Keys(stateOf(s.t, v)))
+	v.Close()
 	i.close()
+	s.store = store
+	return keys, filling.lists
 }
 
 // TestDamage changes stored values, one at a time. Whatever a ledger then says
 // is what it said before, or ErrDamaged; and something is ErrDamaged.
 func TestDamage(t *testing.T) {
 	s := damageable(t)
-	s.fill()
+	keys, lists := s.fill()
 	all := readStore(t, s.store)
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	disk, anchored := s.memory(), s.anchor.(*memoryAnchor).point
 	s.restore(disk, &anchored)
-	readLog, readState := readLog(all.keys[recordKeys]), readState(all.keys[stateKeys])
+	readLog, readState := readLog(all.keys[recordKeys]), readState(keys)
 	wantLog, wantState := answersOf(s, readLog), answersOf(s, readState)
-	for _, d := range damages(all) {
+	for _, d := range append(damages(all), olderLists(all, lists)...) {
 		t.Run(d.name, func(t *testing.T) {
 			s := *s
 			s.t = t
 			s.restore(disk, &anchored)
-			s.memory().Corrupt(d.key, d.change)
-			if d.key[0] == stateKeys {
-				wantDamage(&s, readState, wantState, d.unseen)
-			} else {
-				wantDamage(&s, readLog, wantLog, d.unseen)
+			for d := &d; d != nil; d = d.also {
+				s.memory().Corrupt(d.key, d.change)
+			}
+			switch d.key[0] {
+			case listKey, valueKeys, figureKeys:
+				wantDamage(&s, readState, wantState, d)
+			default:
+				wantDamage(&s, readLog, wantLog, d)
 			}
 		})
 	}
@@ -153,11 +183,11 @@ func answersOf(s *site, read func(*ledger.Ledger, func(what, got string, err err
 }
 
 // wantDamage tests what a ledger says that was damaged, unless it does not open.
-func wantDamage(s *site, read func(*ledger.Ledger, func(what, got string, err error)), want map[string]string, unseen bool) {
+func wantDamage(s *site, read func(*ledger.Ledger, func(what, got string, err error)), want map[string]string, d damage) {
 	s.t.Helper()
 	l, err := s.open()
 	if err != nil {
-		if unseen || !errors.Is(err, ledger.ErrDamaged) && !errors.Is(err, ledger.ErrBehindAnchor) {
+		if d.unseen || !errors.Is(err, ledger.ErrDamaged) && !errors.Is(err, ledger.ErrBehindAnchor) {
 			s.t.Errorf("open: %v", err)
 		}
 		return
@@ -175,7 +205,7 @@ func wantDamage(s *site, read func(*ledger.Ledger, func(what, got string, err er
 			s.t.Errorf("%s was %q, is %q", what, said, got)
 		}
 	})
-	if found == unseen {
+	if found == d.unseen && !d.healed {
 		s.t.Errorf("found: %t", found)
 	}
 }
@@ -186,7 +216,7 @@ func TestDamageOnDisk(t *testing.T) {
 	s, dir := damageable(t), t.TempDir()
 	store := openBadger(t, filepath.Join(dir, "store"))
 	s.store = store
-	s.fill()
+	keys, lists := s.fill()
 	all := readStore(t, store)
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
@@ -194,13 +224,14 @@ func TestDamageOnDisk(t *testing.T) {
 	s.store = openBadger(t, filepath.Join(dir, "store"))
 	read := func(l *ledger.Ledger, judge func(what, got string, err error)) {
 		readLog(all.keys[recordKeys])(l, judge)
-		readState(all.keys[stateKeys])(l, judge)
+		readState(keys)(l, judge)
 	}
 	want := answersOf(s, read)
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	key := func(letter byte) []byte { return all.keys[letter][0] }
+	summary := all.keys[valueKeys][slices.IndexFunc(all.keys[valueKeys], isSummary)]
 	for _, d := range []damage{
 		{name: "head", key: ledger.HeadKey, change: flip(60)},
 		{name: "head removed", key: ledger.HeadKey, change: remove},
@@ -208,7 +239,19 @@ func TestDamageOnDisk(t *testing.T) {
 		{name: "records removed", key: key(recordKeys), change: remove},
 		{name: "tile", key: key(tileKeys), change: flip(0)},
 		{name: "tile cut", key: key(tileKeys), change: cut(verify.HashSize)},
-		{name: "state", key: key(stateKeys), change: flip(0)},
+		{name: "list", key: key(listKey), change: flip(20)},
+		{name: "list cut", key: key(listKey), change: cut(1)},
+		{name: "list removed", key: key(listKey), change: remove, healed: true},
+		{name: "older list", key: key(listKey), change: replace(lists[len(lists)-2]), healed: true},
+		{name: "page", key: key(valueKeys), change: flip(-1)},
+		{name: "page removed", key: key(valueKeys), change: remove},
+		{name: "pages swapped", key: key(valueKeys), change: replace(all.values[valueKeys][1]),
+			also: &damage{key: all.keys[valueKeys][1], change: replace(all.values[valueKeys][0])}},
+		{name: "summary", key: summary, change: flip(-1)},
+		{name: "summary removed", key: summary, change: remove},
+		{name: "page of figures", key: key(figureKeys), change: flip(-1)},
+		{name: "page of figures removed", key: key(figureKeys), change: remove},
+		{name: "page of no run", key: pageKey(valueKeys, 1<<40, 0), change: replace(all.values[valueKeys][0]), unseen: true},
 		{name: "checkpoint", key: key(checkpointKeys), change: flip(10), unseen: true},
 	} {
 		t.Run(d.name, func(t *testing.T) {
@@ -217,15 +260,17 @@ func TestDamageOnDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			badgertest.Edit(t, copied, func(x *badgertest.Txn) {
-				if value := d.change(x.Get(d.key)); value != nil {
-					x.Set(d.key, value)
-				} else {
-					x.Delete(d.key)
+				for d := &d; d != nil; d = d.also {
+					if value := d.change(x.Get(d.key)); value != nil {
+						x.Set(d.key, value)
+					} else {
+						x.Delete(d.key)
+					}
 				}
 			})
 			s := *s
 			s.t, s.store = t, openBadger(t, copied)
-			wantDamage(&s, read, want, d.unseen)
+			wantDamage(&s, read, want, d)
 		})
 	}
 }

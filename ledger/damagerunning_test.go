@@ -20,17 +20,13 @@ func TestDamageWhileWriting(t *testing.T) {
 	s := damageable(t)
 	s.limits = ledger.Limits{}
 	envs := transactions(s.made, "acme", 10)
+	s.start().close() // stores what follows from the founding
 	i := s.start()
 	i.record(envs[:5]...)
 	i.close()
 	all := readStore(t, s.store)
 	records := all.keys[recordKeys]
-	var participant []byte
-	for _, key := range all.keys[stateKeys] {
-		if bytes.HasPrefix(key[1:], []byte("pacme")) {
-			participant = key
-		}
-	}
+	founding, recorded := all.keys[valueKeys][0], all.keys[valueKeys][2] // pages of the two runs
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +39,11 @@ func TestDamageWhileWriting(t *testing.T) {
 	}{
 		{"a retry", records[len(records)-1], unpacked(flip(200)), envs[0]},
 		{"a retry of what was forged", records[len(records)-1], unpacked(forge), envs[0]},
-		{"the signer", participant, flip(0), envs[7]},
+		{"the signer", founding, flip(0), envs[7]},
+		{"the signer, removed", founding, remove, envs[7]},
+		{"the signer, another's", founding, replace(all.values[valueKeys][2]), envs[7]},
+		{"a retry by its page", recorded, flip(-1), envs[0]},
+		{"a retry by its page, removed", recorded, remove, envs[0]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := *s

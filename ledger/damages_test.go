@@ -17,8 +17,31 @@ const (
 	recordKeys     = 'b'
 	tileKeys       = 'n'
 	checkpointKeys = 'c'
-	stateKeys      = 's'
+	listKey        = 'r'
+	valueKeys      = 's'
+	figureKeys     = 'v'
 )
+
+// pageKey returns the key of a page of a run.
+func pageKey(prefix byte, run uint64, page uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64([]byte{prefix}, run), page)
+}
+
+// isSummary reports whether a key of a page is that of a summary.
+func isSummary(key []byte) bool { return key[9]&0x80 != 0 }
+
+// listedRuns returns the runs that a list names, of values and of figures.
+func listedRuns(list []byte) map[byte][]uint64 {
+	named, rest := make(map[byte][]uint64), list[16:]
+	for _, prefix := range []byte{valueKeys, figureKeys} {
+		n := binary.BigEndian.Uint32(rest)
+		for rest = rest[4:]; n > 0; n-- {
+			named[prefix] = append(named[prefix], binary.BigEndian.Uint64(rest))
+			rest = rest[12:]
+		}
+	}
+	return named
+}
 
 // stored are the values of a store, those of each letter in the order of their
 // keys.
@@ -48,8 +71,12 @@ type damage struct {
 	name   string
 	key    []byte
 	change func(old []byte) []byte
+	// also is done at the same time, if it is not nil.
+	also *damage
 	// unseen says that nobody reads the value.
 	unseen bool
+	// healed says that what is missing may be found in the log.
+	healed bool
 }
 
 func flip(at int) func([]byte) []byte {
@@ -80,16 +107,12 @@ func unpacked(change func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
-// forge changes the payload of the first record, and its entry with it, so that
-// the two agree. Only the tree tells that they are not what was recorded.
+// forge changes the payload of the first record. Only the tree tells that it is
+// not what was recorded.
 func forge(records []byte) []byte {
-	size, n := binary.Uvarint(records[verify.EntrySize:])
-	payload := records[verify.EntrySize+n:][:size]
-	rest := records[verify.EntrySize+n+int(size):]
-	length, n := binary.Uvarint(rest[verify.HashSize:])
-	payload[len(payload)-1] ^= 1
-	hash := verify.StatementHash(verify.PayloadLeaf(payload), verify.Hash(rest), rest[verify.HashSize+n:][:length])
-	copy(records[verify.EntrySize-verify.HashSize:], hash[:])
+	const time = 8 + 8 // behind the index
+	size, n := binary.Uvarint(records[time:])
+	records[time+n+int(size)-1] ^= 1
 	return records
 }
 
@@ -107,8 +130,7 @@ func damages(s stored) []damage {
 		damage{name: "head: empty", key: ledger.HeadKey, change: replace([]byte{})})
 	chunks := len(s.keys[recordKeys])
 	for name, at := range map[string]int{
-		"version": 1, "index": 9, "time": 17, "previous": 18, "statement hash": 81, "payload length": 82,
-		"payload": 200, "signature": -1, "key id": -1 - 69 - 1,
+		"index": 7, "time": 8, "payload length": 16, "payload": 200, "signature": -1, "key id": -1 - 69 - 1,
 	} {
 		all = append(all, damage{name: "records: " + name, key: s.keys[recordKeys][chunks/2], change: unpacked(flip(at))})
 	}
@@ -139,22 +161,83 @@ func damages(s stored) []damage {
 			damage{name: name + "removed", key: key, change: remove},
 			damage{name: name + "another's", key: key, change: replace(s.values[tileKeys][(n+1)%len(s.keys[tileKeys])])})
 	}
-	seen := make(map[byte]bool)
-	for n, key := range s.keys[stateKeys] {
-		if seen[key[1]] {
-			continue
-		}
-		seen[key[1]] = true
-		name := fmt.Sprintf("state %c: ", key[1])
-		all = append(all,
-			damage{name: name + "first byte", key: key, change: flip(0)},
-			damage{name: name + "last byte", key: key, change: flip(-1)},
-			damage{name: name + "cut", key: key, change: cut(1)},
-			damage{name: name + "empty", key: key, change: replace([]byte{})},
-			damage{name: name + "another's", key: key, change: replace(s.values[stateKeys][(n+1)%len(s.keys[stateKeys])])})
+	for prefix, name := range map[byte]string{valueKeys: "values", figureKeys: "figures"} {
+		all = append(all, pageDamages(s, prefix, name)...)
 	}
+	all = append(all, listDamages(s)...)
 	last := s.keys[checkpointKeys][len(s.keys[checkpointKeys])-1]
 	return append(all,
 		damage{name: "checkpoint: byte", key: last, change: flip(10), unseen: true},
 		damage{name: "checkpoint: removed", key: last, change: remove, unseen: true})
+}
+
+// pageDamages returns changes of every page and summary of the runs under a
+// prefix, and pages that do not belong there.
+func pageDamages(s stored, prefix byte, name string) (all []damage) {
+	keys, values := s.keys[prefix], s.values[prefix]
+	for n, key := range keys {
+		what := "page"
+		if isSummary(key) {
+			what = "summary"
+		}
+		name := fmt.Sprintf("%s: %s %x: ", name, what, key[1:])
+		other := (n + 1) % len(keys)
+		all = append(all,
+			damage{name: name + "seal", key: key, change: flip(0)},
+			damage{name: name + "first byte", key: key, change: flip(8)},
+			damage{name: name + "middle", key: key, change: flip(len(values[n]) / 2)},
+			damage{name: name + "last byte", key: key, change: flip(-1)},
+			damage{name: name + "cut", key: key, change: cut(1)},
+			damage{name: name + "cut to its seal", key: key, change: cut(len(values[n]) - 8)},
+			damage{name: name + "empty", key: key, change: replace([]byte{})},
+			damage{name: name + "removed", key: key, change: remove},
+			damage{name: name + "another's", key: key, change: replace(values[other])},
+			damage{name: name + "swapped", key: key, change: replace(values[other]),
+				also: &damage{key: keys[other], change: replace(values[n])}})
+	}
+	run := binary.BigEndian.Uint64(keys[0][1:])
+	return append(all,
+		damage{name: name + ": run removed", key: keys[0], change: remove, also: removeRun(keys, run)},
+		damage{name: name + ": page beyond a run", key: pageKey(prefix, run, 1000), change: replace(values[0]), unseen: true},
+		damage{name: name + ": page of no run", key: pageKey(prefix, 1<<40, 0), change: replace(values[0]), unseen: true},
+		damage{name: name + ": summary of no run", key: pageKey(prefix, 1<<40, 1<<31), change: replace([]byte{1}), unseen: true})
+}
+
+// removeRun removes all of a run.
+func removeRun(keys [][]byte, run uint64) (all *damage) {
+	for _, key := range keys {
+		if binary.BigEndian.Uint64(key[1:]) == run {
+			all = &damage{key: key, change: remove, also: all}
+		}
+	}
+	return all
+}
+
+// listDamages returns changes of every byte of the list of runs.
+func listDamages(s stored) []damage {
+	key, list := s.keys[listKey][0], s.values[listKey][0]
+	all := []damage{
+		{name: "list: removed", key: key, change: remove, healed: true},
+		{name: "list: empty", key: key, change: replace([]byte{})},
+		{name: "list: seal alone", key: key, change: replace(list[len(list)-8:])},
+		{name: "list: longer", key: key, change: replace(append(bytes.Clone(list), 0))},
+		{name: "list: a page's", key: key, change: replace(s.values[valueKeys][0])},
+	}
+	for at := range list {
+		all = append(all,
+			damage{name: fmt.Sprint("list: byte ", at), key: key, change: flip(at)},
+			damage{name: fmt.Sprint("list: cut by ", at+1), key: key, change: cut(at + 1)})
+	}
+	return all
+}
+
+// olderLists returns damages that put an older list of the runs in the place of
+// the one that is stored.
+func olderLists(s stored, lists [][]byte) (all []damage) {
+	for n, list := range lists {
+		if !bytes.Equal(list, s.values[listKey][0]) {
+			all = append(all, damage{name: fmt.Sprint("list: older ", n), key: s.keys[listKey][0], change: replace(list), healed: true})
+		}
+	}
+	return all
 }

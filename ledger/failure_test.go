@@ -146,8 +146,11 @@ func TestFailedGroup(t *testing.T) {
 // which stops the writer, and while they are checked, which does not.
 func TestFailedRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFaultySite(t, "acme")
+		f := newFaultySite(t, "acme", "zeta", "yota")
+		f.limits = ledger.Limits{CacheBytes: -1}
 		envs := transactions(f.made, "acme", 4)
+		envs[1] = f.made.Transaction("zeta", 1) // who was not read yet
+		f.start().close()                       // stores what follows from the founding
 		i := f.start()
 		items := i.check(envs...)
 		storing := hold(f.disk)
@@ -157,7 +160,7 @@ func TestFailedRead(t *testing.T) {
 		next := i.submitAsync(t.Context(), envs[1], envs[2])
 		synctest.Wait()
 		storing.open()
-		if err := <-i.ended; !errors.Is(err, errBroken) {
+		if err := <-i.ended; !errors.Is(err, errBroken) || errors.Is(err, ledger.ErrDamaged) {
 			t.Errorf("run: %v", err)
 		}
 		if got := <-inCommit; got.err != nil || got.results[0].Err != nil {
@@ -167,7 +170,7 @@ func TestFailedRead(t *testing.T) {
 		if _, err := i.Submit(t.Context(), items[3:]); !errors.Is(err, ledger.ErrStopped) {
 			t.Errorf("submitted later: %v", err)
 		}
-		if _, err := i.Check(f.made.Transaction("other", 1), "other"); !errors.Is(err, errBroken) {
+		if _, err := i.Check(f.made.Transaction("yota", 1), "yota"); !errors.Is(err, errBroken) || errors.Is(err, ledger.ErrDamaged) {
 			t.Errorf("check: %v", err)
 		}
 		i.Close()

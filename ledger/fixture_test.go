@@ -81,6 +81,7 @@ func (s *site) refused(want error) {
 type instance struct {
 	*ledger.Ledger
 	t     testing.TB
+	disk  *storetest.Memory // nil for another store
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -88,8 +89,14 @@ type instance struct {
 // start opens the ledger and runs its writer. The caller closes the instance.
 func (s *site) start() *instance {
 	s.t.Helper()
+	return s.run(s.mustOpen())
+}
+
+// run runs the writer of a ledger.
+func (s *site) run(l *ledger.Ledger) *instance {
 	ctx, stop := context.WithCancel(context.Background())
-	i := &instance{Ledger: s.mustOpen(), t: s.t, stop: stop, ended: make(chan error, 1)}
+	i := &instance{Ledger: l, t: s.t, stop: stop, ended: make(chan error, 1)}
+	i.disk, _ = s.store.(*storetest.Memory)
 	go func() { i.ended <- i.Run(ctx) }()
 	return i
 }
@@ -102,9 +109,13 @@ func (i *instance) end() error {
 	return err
 }
 
-// close stops the writer, which must not have failed.
+// close stops the writer, which must not have failed. What it stores at the end,
+// no hook holds up.
 func (i *instance) close() {
 	i.t.Helper()
+	if i.disk != nil {
+		i.disk.OnCommit(nil)
+	}
 	if err := i.end(); err != nil {
 		i.t.Error(err)
 	}

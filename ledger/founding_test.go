@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -142,16 +143,19 @@ func TestCheckpointKey(t *testing.T) {
 	}
 }
 
-// TestFormatVersion opens a store of another version.
+// TestFormatVersion opens stores of other versions.
 func TestFormatVersion(t *testing.T) {
 	s := newSite(t, "acme")
 	states := history(s)
-	s.restore(states[0].disk, &states[0].point)
-	s.memory().Corrupt(ledger.HeadKey, func(head []byte) []byte {
-		head[0] = 2
-		return head
-	})
-	if _, err := s.open(); err == nil || !strings.Contains(err.Error(), "format version 2") || errors.Is(err, ledger.ErrDamaged) {
-		t.Errorf("%v", err)
+	for _, version := range []byte{1, 3} {
+		s.restore(states[0].disk, &states[0].point)
+		s.memory().Corrupt(ledger.HeadKey, func(head []byte) []byte {
+			head[0] = version
+			return head
+		})
+		want := fmt.Sprint("format version ", version)
+		if _, err := s.open(); err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ledger.ErrDamaged) {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/klauspost/compress/s2"
-
-	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
@@ -20,24 +18,28 @@ var ErrDamaged = errors.New("stored data is damaged")
 // are big-endian.
 //
 //	0x00                      head: see head
-//	b index (8)               records: some consecutive entries with their
-//	                          envelopes, under the index of the last of them,
-//	                          S2-compressed
+//	b index (8)               chunk of consecutive statements, under the index
+//	                          of the last of them: see chunk
 //	n level (1) number (8)    tile: up to 256 hashes of the tree, 8 levels of it
 //	                          (C2SP tlog-tiles), rewritten until it is full
 //	c size (8)                checkpoint that was signed for this size
-//	s key                     state of custody, whose keys package custody lists,
-//	                          with a checksum
+//	r                         list of the runs of the state: see state
+//	s run (8) page (4)        values of custody, whose keys package custody lists,
+//	                          as package runs keeps them
+//	v run (8) page (4)        figures of custody
 const (
 	recordKeys     = 'b'
 	tileKeys       = 'n'
 	checkpointKeys = 'c'
-	stateKeys      = 's'
+	valueKeys      = 's'
+	figureKeys     = 'v'
 )
+
+var stateKey = []byte{'r'}
 
 // formatVersion is the first byte of the head. A program refuses a store of
 // another version.
-const formatVersion = 1
+const formatVersion = 2
 
 func recordKey(last uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{recordKeys}, last)
@@ -50,8 +52,6 @@ func checkpointKey(size uint64) []byte {
 func tileKey(level int, number uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{tileKeys, byte(level)}, number)
 }
-
-func stateKey(key []byte) []byte { return append([]byte{stateKeys}, key...) }
 
 // head is where the log ends.
 type head struct {
@@ -110,99 +110,13 @@ func parseHead(b []byte) (head, error) {
 	return h, nil
 }
 
-// appendRecord appends an entry (82) and its envelope: payload length (varint),
-// payload, key id (32), block length (varint), signature block.
-func appendRecord(b []byte, e verify.Entry, env *tracev1.Envelope) []byte {
-	b = append(b, e.Bytes()...)
-	b = binary.AppendUvarint(b, uint64(len(env.GetPayload())))
-	b = append(b, env.GetPayload()...)
-	b = append(b, env.GetKeyId()...)
-	b = binary.AppendUvarint(b, uint64(len(env.GetSignatureBlock())))
-	return append(b, env.GetSignatureBlock()...)
-}
-
-// packChunk compresses records: those of one batch share most of their paths.
-// The result does not share memory with b.
-func packChunk(b []byte) []byte { return s2.Encode(nil, b) }
-
-// unpackChunk returns the records of a chunk. They do not share memory with b.
-func unpackChunk(b []byte) ([]byte, error) {
-	if n, err := s2.DecodedLen(b); err != nil || n > maxChunkBytes {
-		return nil, fmt.Errorf("records: %w", ErrDamaged)
-	}
-	records, err := s2.Decode(nil, b)
-	if err != nil {
-		return nil, fmt.Errorf("records: %w", ErrDamaged)
-	}
-	return records, nil
-}
-
-// maxChunkBytes is more than any chunk has: chunkBytes, and one more record of
-// the largest payload that rules may allow.
-const maxChunkBytes = 1 << 20
-
-// Record is an entry with its statement.
-type Record struct {
-	Entry    verify.Entry
-	Envelope *tracev1.Envelope
-}
-
-// takeRecord reads one record and returns what follows it. The record shares
-// memory with b. It does not hash.
-func takeRecord(b []byte) (Record, []byte, error) {
-	damaged := fmt.Errorf("record: %w", ErrDamaged)
-	if len(b) < verify.EntrySize {
-		return Record{}, nil, damaged
-	}
-	entry, err := verify.ParseEntry(b[:verify.EntrySize])
-	if err != nil {
-		return Record{}, nil, fmt.Errorf("%w: %w", damaged, err)
-	}
-	payload, b, ok := takeBytes(b[verify.EntrySize:])
-	if !ok || len(b) < verify.HashSize {
-		return Record{}, nil, damaged
-	}
-	keyID := b[:verify.HashSize]
-	block, b, ok := takeBytes(b[verify.HashSize:])
-	if !ok {
-		return Record{}, nil, damaged
-	}
-	return Record{Entry: entry, Envelope: &tracev1.Envelope{Payload: payload, KeyId: keyID, SignatureBlock: block}}, b, nil
-}
-
-func takeBytes(b []byte) (field, rest []byte, ok bool) {
-	n, k := binary.Uvarint(b)
-	if k <= 0 || n > uint64(len(b)-k) {
-		return nil, nil, false
-	}
-	return b[k : k+int(n) : k+int(n)], b[k+int(n):], true
-}
-
-// check hashes the record again and compares it with its entry.
-func (r *Record) check() error {
-	hash := verify.StatementHash(verify.PayloadLeaf(r.Envelope.GetPayload()), verify.Hash(r.Envelope.GetKeyId()), r.Envelope.GetSignatureBlock())
-	if hash != r.Entry.StatementHash {
-		return fmt.Errorf("statement %d: %w", r.Entry.Index, ErrDamaged)
-	}
-	return nil
-}
-
-// sealSize is the length of the checksum behind a state value: the first bytes
-// of SHA-256 over key and value. It catches what Badger's own checksums do not:
-// bytes changed through Badger.
+// sealSize is the length of the checksum behind the list of runs: the first bytes
+// of SHA-256 over key and value.
 const sealSize = 8
 
 func sealOf(key, value []byte) [sealSize]byte {
-	var room [512]byte
-	b := binary.BigEndian.AppendUint32(room[:0], uint32(len(key)))
-	sum := sha256.Sum256(append(append(b, key...), value...))
+	sum := sha256.Sum256(slices.Concat(key, value))
 	return [sealSize]byte(sum[:])
-}
-
-// appendSealed appends a value and its checksum to b.
-func appendSealed(b, key, value []byte) []byte {
-	sum := sealOf(key, value)
-	return append(append(b, value...), sum[:]...)
 }
 
 // unseal returns the value without its checksum.

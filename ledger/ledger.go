@@ -56,6 +56,15 @@ type Limits struct {
 	// ClockBehind is how far the clock may be behind the last entry before
 	// nothing is admitted. The default is 10 s.
 	ClockBehind time.Duration
+	// StateRows is from how many values on the state that follows from the
+	// latest statements is stored; until then it is in memory, some 60 bytes
+	// each, and statements are judged again when the ledger is opened. The
+	// default is 131,072: some 40,000 statements.
+	StateRows uint64
+	// CacheBytes is how much of the state is kept in memory, roughly, beside its
+	// filters, which take some 6 bytes for each statement. The default is 64 MiB;
+	// less than 0 keeps nothing.
+	CacheBytes int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -66,6 +75,10 @@ func (l Limits) withDefaults() Limits {
 	}
 	def(&l.QueueStatements, 16_384)
 	def(&l.QueueBytes, 64<<20)
+	def(&l.CacheBytes, 64<<20)
+	if l.StateRows == 0 {
+		l.StateRows = 1 << 17
+	}
 	if l.CommitStatements == 0 {
 		l.CommitStatements = 2048
 	}
@@ -92,7 +105,9 @@ type Ledger struct {
 	keys    sync.Map // verify.Hash of a key id -> *signingKey; keys never change
 	batches *verify.BatchMemory
 
-	cachedTiles tileCache
+	cachedTiles  tileCache
+	stateOptions *stateOptions
+	lastRun      atomic.Uint64 // id of a run of the state
 
 	queue            chan *group
 	queuedStatements atomic.Int64
@@ -131,6 +146,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		now: cfg.Now, limits: cfg.Limits.withDefaults(), logger: cfg.Logger,
 		batches: verify.NewBatchMemory(4096), stopped: make(chan struct{}),
 	}
+	l.stateOptions = newStateOptions(l.limits.CacheBytes)
 	l.queue = make(chan *group, l.limits.QueueStatements)
 	if l.now == nil {
 		l.now = time.Now
@@ -161,12 +177,64 @@ func (l *Ledger) open(ctx context.Context, bootstrap *tracev1.Bootstrap) error {
 		s.Close()
 		return err
 	}
-	if err := l.publish(s, h); err != nil {
+	state, lastRun, err := loadState(l.stateOptions, s, h.size)
+	if err != nil {
 		s.Close()
+		return err
+	}
+	l.lastRun.Store(lastRun)
+	if state, err = l.recover(ctx, s, &h, state); err != nil {
+		s.Close()
+		return err
+	}
+	if err := l.publish(s, h, state); err != nil {
+		s.Close()
+		return err
+	}
+	if err := l.removeOrphans(ctx); err != nil {
+		l.Close()
 		return err
 	}
 	return nil
 }
+
+// recover judges the statements again that the stored state does not cover.
+func (l *Ledger) recover(ctx context.Context, s Snapshot, h *head, state *state) (*state, error) {
+	v := l.viewOf(s, h)
+	v.p.state = state
+	b := &batch{first: h.size}
+	o := &overlay{base: v.p, current: b}
+	settle := func() {
+		v.p.state = v.p.state.with(b)
+		b.values, b.figures = table[[]byte]{}, table[custody.Figures]{}
+	}
+	err := v.Records(ctx, state.covered, h.size, func(r Record) error {
+		if len(b.values.rows) >= 1<<13 {
+			settle()
+		}
+		if err := l.judgeAgain(o, r); err != nil {
+			return fmt.Errorf("state: entry %d cannot follow from those before it: %w: %w", r.Entry.Index, ErrDamaged, err)
+		}
+		return nil
+	})
+	settle()
+	return v.p.state, err
+}
+
+// judgeAgain puts what follows from a statement on record.
+func (l *Ledger) judgeAgain(o *overlay, r Record) error {
+	if r.Entry.Index == 0 {
+		return custody.Found(o, l.genesis)
+	}
+	sub, err := l.rules.ParseSubmission(r.Envelope)
+	if err != nil {
+		return err
+	}
+	return l.rules.Admit(o, custody.Place{Index: r.Entry.Index, SequencedAtMicros: r.Entry.SequencedAtMicros}, sub)
+}
+
+// newRun returns an id that no run of the state had.
+func (l *Ledger) newRun() uint64 { return l.lastRun.Add(1) }
 
 // restore reads the head of a snapshot, or returns ErrNotFound if there is
 // none, and checks it. founded is the size that founding leaves.
@@ -268,7 +336,7 @@ func (l *Ledger) found(ctx context.Context, bootstrap *tracev1.Bootstrap) error 
 	if err != nil {
 		return err
 	}
-	base := &published{snapshot: empty}
+	base := &published{snapshot: empty, state: newState(l.stateOptions)}
 	base.users.Store(1)
 	defer base.release()
 	if err := checkEmpty(empty); err != nil {
@@ -292,7 +360,7 @@ func (l *Ledger) found(ctx context.Context, bootstrap *tracev1.Bootstrap) error 
 		}
 	}
 	l.seal(b)
-	return l.commit(ctx, nil, b)
+	return l.commit(ctx, nil, base.state, b)
 }
 
 // checkEmpty checks that a store without a head holds nothing else either: it
@@ -357,19 +425,33 @@ func (l *Ledger) Close() { l.latest.Load().release() }
 
 // publish signs the checkpoint of a head and makes it what View returns. The
 // snapshot is the ledger's from then on.
-func (l *Ledger) publish(s Snapshot, h head) error {
+func (l *Ledger) publish(s Snapshot, h head, state *state) error {
 	cp, err := verify.SignCheckpoint(l.signer, h.size, h.root)
 	if err != nil {
 		return err
 	}
-	if _, err := l.genesis.Log.OpenCheckpoint(cp.Note); err != nil {
-		return fmt.Errorf("the checkpoint key is not the one that the genesis names: %w", err)
+	if l.latest.Load() == nil { // later ones are of the same key
+		if _, err := l.genesis.Log.OpenCheckpoint(cp.Note); err != nil {
+			return fmt.Errorf("the checkpoint key is not the one that the genesis names: %w", err)
+		}
 	}
-	p := &published{snapshot: s, head: h, checkpoint: cp}
-	p.tree = newTreeReader(s, &p.head, &l.cachedTiles)
+	l.swap(&published{snapshot: s, head: h, checkpoint: cp, state: state})
+	return nil
+}
+
+// replace makes what was committed, under a checkpoint that was published before,
+// what View returns.
+func (l *Ledger) replace(p *published) (err error) {
+	if p.snapshot, err = l.store.Snapshot(); err == nil {
+		l.swap(p)
+	}
+	return err
+}
+
+func (l *Ledger) swap(p *published) {
+	p.tree = newTreeReader(p.snapshot, &p.head, &l.cachedTiles)
 	p.users.Store(1)
 	if old := l.latest.Swap(p); old != nil {
 		old.release()
 	}
-	return nil
 }

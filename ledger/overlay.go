@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
@@ -20,23 +21,24 @@ type overlay struct {
 
 // Get implements custody.Reader.
 func (o *overlay) Get(key []byte) ([]byte, error) {
-	if v, ok := o.current.state[string(key)]; ok {
-		return v, nil
+	hash := hashOf(key)
+	if v := o.current.values.get(hash, key); v != nil {
+		return *v, nil
 	}
 	if o.before != nil {
-		if v, ok := o.before.state[string(key)]; ok {
-			return v, nil
+		if v := o.before.values.get(hash, key); v != nil {
+			return *v, nil
 		}
 	}
 	if o.cache == nil {
-		return getState(o.base.snapshot, key)
+		return o.base.get(key)
 	}
-	if v, ok := o.cache.get(key); ok {
+	if v := o.cache.get(hash, key); v != nil {
 		return v, nil
 	}
-	v, err := getState(o.base.snapshot, key)
+	v, err := o.base.get(key)
 	if v != nil {
-		o.cache.put(string(key), v)
+		o.cache.put(hash, bytes.Clone(key), v)
 	}
 	return v, err
 }
@@ -45,7 +47,7 @@ func (o *overlay) Get(key []byte) ([]byte, error) {
 // before is part of base.
 func (o *overlay) next(base *published, current *batch) *overlay {
 	if o.before != nil {
-		o.cache.update(o.before.state)
+		o.cache.update(&o.before.values)
 	}
 	return &overlay{base: base, cache: o.cache, before: o.current, current: current}
 }
@@ -53,6 +55,11 @@ func (o *overlay) next(base *published, current *batch) *overlay {
 // Put implements custody.State.
 func (o *overlay) Put(key, value []byte) {
 	o.current.put(key, value)
+}
+
+// Change implements custody.State.
+func (o *overlay) Change(key []byte) *custody.Figures {
+	return o.current.change(key)
 }
 
 // Payload implements custody.Reader.
@@ -81,15 +88,15 @@ func (o *overlay) record(index uint64) (Record, error) {
 
 // batch is what one commit writes.
 type batch struct {
-	first      uint64 // index of the first record
-	records    []Record
-	growth     *growth
-	state      map[string][]byte
-	tiles      []Write // full tiles, and those at the edge after it
-	bytes      int     // roughly what it will write
-	stateBytes int     // at most what its state takes
-	waiting    []waiter
-	head       head // after it; set when it is handed to the committer
+	first   uint64 // index of the first record
+	records []Record
+	growth  *growth
+	values  table[[]byte]
+	figures table[custody.Figures]
+	tiles   []Write // full tiles, and those at the edge after it
+	bytes   int     // roughly what it will write
+	waiting []waiter
+	head    head // after it; set when it is handed to the committer
 }
 
 // waiter is an item whose fate the batch decides.
@@ -99,50 +106,18 @@ type waiter struct {
 }
 
 func newBatch(c *verify.Chain) *batch {
-	return &batch{first: c.Size(), growth: newGrowth(c), state: make(map[string][]byte)}
+	return &batch{first: c.Size(), growth: newGrowth(c)}
 }
 
 func (b *batch) put(key, value []byte) {
-	b.state[string(key)] = value
-	b.bytes += len(key) + len(value) + 32
-	b.stateBytes += 1 + len(key) + len(value) + sealSize
+	*b.values.at(hashOf(key), key) = value
+	b.bytes += len(key) + len(value) + 8
 }
 
-// Records of a chunk: few enough that reading one is cheap, many enough that
-// the store has few keys. A chunk stays far below the 1 MiB of a value.
-const (
-	chunkRecords = 256
-	chunkBytes   = 128 << 10
-)
-
-// writes returns what the batch writes, except the head, in the order of keys,
-// which spares the store some searching.
-func (b *batch) writes() []Write {
-	writes := make([]Write, 0, len(b.tiles)+len(b.state)+len(b.records)/chunkRecords+8)
-	writes = append(writes, b.tiles...)
-	chunk := make([]byte, 0, min(b.bytes, chunkBytes+chunkBytes/4))
-	n := 0
-	for i, r := range b.records {
-		chunk = appendRecord(chunk, r.Entry, r.Envelope)
-		if n++; n == chunkRecords || len(chunk) >= chunkBytes || i == len(b.records)-1 {
-			writes = append(writes, Write{Key: recordKey(r.Entry.Index), Value: packChunk(chunk)})
-			chunk, n = chunk[:0], 0
-		}
-	}
-	writes = b.appendState(writes)
-	slices.SortFunc(writes, func(a, b Write) int { return bytes.Compare(a.Key, b.Key) })
-	return writes
+func (b *batch) change(key []byte) *custody.Figures {
+	b.bytes += len(key) + 64
+	return b.figures.at(hashOf(key), key)
 }
 
-// appendState appends the state, all of it in one piece of memory.
-func (b *batch) appendState(writes []Write) []Write {
-	memory := make([]byte, 0, b.stateBytes)
-	for k, v := range b.state {
-		start := len(memory)
-		memory = append(append(memory, stateKeys), k...)
-		end := len(memory)
-		memory = appendSealed(memory, memory[start+1:end], v)
-		writes = append(writes, Write{Key: memory[start:end:end], Value: memory[end:len(memory):len(memory)]})
-	}
-	return writes
-}
+// writes returns the records and tiles of the batch.
+func (b *batch) writes() []Write { return appendChunks(slices.Clone(b.tiles), b.records) }

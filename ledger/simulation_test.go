@@ -132,6 +132,11 @@ func (w *world) commit() {
 		return
 	}
 	failure := failures[w.random.IntN(len(failures))]
+	if failure.plant != nil && w.store.merging.Load() {
+		w.store.released <- storetest.None // nothing is anchored or signed after it
+		w.collect(false)
+		return
+	}
 	if failure.plant != nil {
 		failure.plant(w.f)
 	}
@@ -147,13 +152,11 @@ func (w *world) commit() {
 func (w *world) crash() {
 	w.f.disk.Crash()
 	w.killed = true
-	if w.store.pending.Load() == 0 {
-		w.i.stop()
-		w.fail(nil)
-	} else {
+	w.i.stop()
+	for synctest.Wait(); w.store.pending.Load() != 0; synctest.Wait() {
 		w.store.released <- storetest.None
-		w.fail(errors.ErrUnsupported)
 	}
+	w.fail(errors.ErrUnsupported)
 	w.reopen()
 }
 
@@ -162,7 +165,7 @@ func (w *world) crash() {
 func (w *world) fail(want error) {
 	w.t.Helper()
 	err := <-w.i.ended
-	if want == errors.ErrUnsupported && err != nil {
+	if want == errors.ErrUnsupported {
 		want = err
 	}
 	if !errors.Is(err, want) {
@@ -183,13 +186,18 @@ func (w *world) reopen() {
 
 // restart stops the ledger when its commits are done, and opens it again.
 func (w *world) restart() {
+	w.stop()
+	w.reopen()
+}
+
+// stop stops the ledger when its commits are done.
+func (w *world) stop() {
 	w.i.stop()
 	for synctest.Wait(); w.store.pending.Load() != 0; synctest.Wait() {
 		w.durable = int(w.store.pending.Load())
 		w.store.released <- storetest.None
 	}
 	w.fail(nil)
-	w.reopen()
 }
 
 // loseReply gives a submission up, whose statements may be recorded all the same.
@@ -209,5 +217,5 @@ func (w *world) loseReply() {
 // finish lets all commits succeed, and tests what is recorded in the end.
 func (w *world) finish() {
 	w.restart()
-	w.i.close()
+	w.stop()
 }

@@ -17,14 +17,21 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/verify/verifytest"
 )
 
-// slowStore is a store whose commits wait until they are released.
+// slowStore is a store whose commits wait until they are released, once it is in
+// use.
 type slowStore struct {
 	*noSnapshots
+	used     bool
+	merging  atomic.Bool   // the commit that waits is a step of a merge
 	pending  atomic.Uint64 // the size that the waiting commit leads to, or 0
 	released chan storetest.Fault
 }
 
 func (s *slowStore) Commit(ctx context.Context, expected []byte, writes []ledger.Write) error {
+	if !s.used { // the ledger is being opened, and removes what a merge left
+		return s.Memory.Commit(ctx, expected, writes)
+	}
+	s.merging.Store(isMerge(expected, writes))
 	for _, w := range writes {
 		if w.Key[0] == ledger.HeadKey[0] {
 			s.pending.Store(headSize(w.Value))
@@ -84,7 +91,9 @@ func (w *world) start() {
 	w.t.Helper()
 	w.store = &slowStore{noSnapshots: &noSnapshots{Memory: w.f.disk}, released: make(chan storetest.Fault)}
 	w.f.store, w.f.site.store = w.store.noSnapshots, w.store
-	w.i = w.f.start()
+	l := w.f.mustOpen()
+	w.store.used = true
+	w.i = w.f.run(l)
 	if w.durable > len(w.model.log) {
 		w.t.Fatalf("%d entries are durable, %d were admitted", w.durable, len(w.model.log))
 	}
@@ -104,6 +113,7 @@ func (w *world) start() {
 		}
 	}
 	w.model.wantVolumes(w.t, w.i.Ledger)
+	synctest.Wait() // a merge may be due
 }
 
 // collect waits until nothing moves, and tests the answers that came.

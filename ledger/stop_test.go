@@ -42,6 +42,7 @@ func TestEndedContext(t *testing.T) {
 		waiting(t, answers...)
 		storing.open()
 		storing.open()
+		storing.open() // what follows from them
 		if err := <-i.ended; err != nil {
 			t.Errorf("run: %v", err)
 		}
@@ -55,6 +56,7 @@ func TestEndedContext(t *testing.T) {
 			t.Errorf("in the queue: %+v", got)
 		}
 		i.Close()
+		disk.OnCommit(nil)
 		i = s.start()
 		defer i.close()
 		s.wantSize(i.Ledger, s.founded()+4)

@@ -31,7 +31,7 @@ type Store interface {
 	// soon: a store may keep old data for as long as a snapshot is open.
 	Snapshot() (Snapshot, error)
 
-	// Commit sets all of writes, or none, if the value of HeadKey equals
+	// Commit carries out all of writes, or none, if the value of HeadKey equals
 	// expected (nil: there is none yet); one of writes sets HeadKey to the next
 	// head, which is never empty. A key stands in writes at most once. The slices are not kept after
 	// the call and not changed.
@@ -69,4 +69,6 @@ type Snapshot interface {
 // 1 to 1,024 bytes and do not begin with "!".
 type Write struct {
 	Key, Value []byte
+	// Remove takes the key away instead, with its value. It need not be there.
+	Remove bool
 }

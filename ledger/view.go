@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
@@ -29,6 +29,7 @@ type published struct {
 	head       head
 	tree       *treeReader
 	checkpoint *verify.Checkpoint
+	state      *state
 	users      atomic.Int64 // 1 for being the latest, and 1 for each view
 }
 
@@ -62,37 +63,18 @@ func (v *View) Size() uint64 { return v.p.head.size }
 func (v *View) Checkpoint() *verify.Checkpoint { return v.p.checkpoint }
 
 // Get implements custody.Reader.
-func (v *View) Get(key []byte) ([]byte, error) { return getState(v.p.snapshot, key) }
+func (v *View) Get(key []byte) ([]byte, error) { return v.p.get(key) }
 
-func getState(s Snapshot, key []byte) ([]byte, error) {
-	sealed, err := s.Get(stateKey(key))
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return unseal(key, sealed)
-}
+func (p *published) get(key []byte) ([]byte, error) { return p.state.get(p.snapshot, key) }
 
 // Scan implements custody.Reader.
 func (v *View) Scan(from, to []byte, visit func(key, value []byte) bool) error {
-	end := []byte{stateKeys + 1}
-	if to != nil {
-		end = stateKey(to)
-	}
-	var bad error
-	err := v.p.snapshot.Scan(stateKey(from), end, func(key, sealed []byte) bool {
-		var value []byte
-		if value, bad = unseal(key[1:], sealed); bad != nil {
-			return false
-		}
-		return visit(key[1:], value)
-	})
-	if err != nil {
-		return err
-	}
-	return bad
+	return v.ScanRanges([]custody.Range{{From: from, To: to}}, visit)
+}
+
+// ScanRanges implements custody.Reader.
+func (v *View) ScanRanges(ranges []custody.Range, visit func(key, value []byte) bool) error {
+	return v.p.state.scan(v.p.snapshot, ranges, visit)
 }
 
 // Payload implements custody.Reader.
@@ -113,53 +95,50 @@ func (v *View) StatementHash(index uint64) ([]byte, error) {
 	return r.Entry.StatementHash[:], nil
 }
 
-// findRecord returns a record whose statement is the entry's; that the entry is
-// the log's is not checked.
-func findRecord(s Snapshot, index uint64) (Record, error) {
-	var found Record
-	bad := fmt.Errorf("entry %d: %w", index, ErrDamaged)
-	err := s.Scan(recordKey(index), []byte{recordKeys + 1}, func(_, value []byte) bool {
-		rest, err := unpackChunk(value)
-		if err != nil {
-			bad = err
-			return false
-		}
-		for len(rest) > 0 {
-			var r Record
-			if r, rest, err = takeRecord(rest); err != nil {
-				bad = err
-				return false
-			}
-			if r.Entry.Index == index {
-				found, bad = r, r.check()
-				return false
-			}
-		}
-		return false
-	})
-	if err != nil {
-		return Record{}, err
-	}
-	return found, bad
-}
-
 // Record returns an entry and its statement.
 func (v *View) Record(index uint64) (Record, error) {
 	if index >= v.Size() {
 		return Record{}, fmt.Errorf("entry %d: %w", index, ErrOutOfRange)
 	}
-	r, err := findRecord(v.p.snapshot, index)
+	var record Record
+	err := v.chunks(index, func(c *chunk) (more bool, err error) {
+		for {
+			env, err := c.take()
+			if err != nil {
+				return false, err
+			}
+			if c.next > index {
+				record, err = v.p.tree.record(index, c.time, env)
+				return false, err
+			}
+		}
+	})
+	return record, err
+}
+
+// chunks calls visit with the chunk that a record is in, and those that follow it
+// without a gap, until it returns false.
+func (v *View) chunks(index uint64, visit func(*chunk) (more bool, err error)) error {
+	bad := fmt.Errorf("entry %d: %w", index, ErrDamaged)
+	next := index
+	err := v.p.snapshot.Scan(recordKey(index), []byte{recordKeys + 1}, func(_, value []byte) bool {
+		var c chunk
+		if c, bad = openChunk(value); bad != nil {
+			return false
+		}
+		if c.next > next {
+			bad = fmt.Errorf("entry %d: %w", next, ErrDamaged)
+			return false
+		}
+		var more bool
+		more, bad = visit(&c)
+		next = c.next
+		return more && bad == nil
+	})
 	if err != nil {
-		return Record{}, err
+		return err
 	}
-	leaf, err := v.p.tree.node(compact.NewNodeID(0, index))
-	if err != nil {
-		return Record{}, err
-	}
-	if leaf != r.Entry.LeafHash() {
-		return Record{}, fmt.Errorf("entry %d: %w", index, ErrDamaged)
-	}
-	return r, nil
+	return bad
 }
 
 // Records calls visit for the records from start up to, not including, end, in
@@ -168,51 +147,35 @@ func (v *View) Records(ctx context.Context, start, end uint64, visit func(Record
 	if end > v.Size() || start > end {
 		return fmt.Errorf("entries %d to %d: %w", start, end, ErrOutOfRange)
 	}
-	for next := start; next < end; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		stop := min(end, (next/tileWidth+1)*tileWidth)
-		if err := v.tileRecords(next, stop, visit); err != nil {
-			return err
-		}
-		next = stop
+	if start == end {
+		return nil
 	}
-	return nil
-}
-
-// tileRecords visits records of one tile, whose hashes it checks at once.
-func (v *View) tileRecords(next, stop uint64, visit func(Record) error) error {
-	tile, err := v.p.tree.tile(tileID{0, next / tileWidth})
-	if err != nil {
-		return err
-	}
-	leaves := tile.rows[0]
-	var bad error
-	err = v.p.snapshot.Scan(recordKey(next), []byte{recordKeys + 1}, func(_, value []byte) bool {
-		var rest []byte
-		rest, bad = unpackChunk(value)
-		for len(rest) > 0 && next < stop && bad == nil {
-			var r Record
-			if r, rest, bad = takeRecord(rest); bad != nil || r.Entry.Index < next {
+	next := start
+	err := v.chunks(start, func(c *chunk) (more bool, err error) {
+		for len(c.rest) > 0 && next < end {
+			at := c.next
+			env, err := c.take()
+			if err != nil {
+				return false, err
+			}
+			if at < next {
 				continue
 			}
-			if r.Entry.Index != next || r.Entry.LeafHash() != leaves[next%tileWidth] {
-				bad = fmt.Errorf("entry %d: %w", next, ErrDamaged)
-			} else if bad = r.check(); bad == nil {
-				bad = visit(r)
-				next++
+			r, err := v.p.tree.record(next, c.time, env)
+			if err != nil {
+				return false, err
 			}
+			if err := visit(r); err != nil {
+				return false, err
+			}
+			next++
 		}
-		return next < stop && bad == nil
+		return next < end, ctx.Err()
 	})
-	switch {
-	case err != nil:
-		return err
-	case bad == nil && next != stop:
+	if err == nil && next != end {
 		return fmt.Errorf("entry %d: %w", next, ErrDamaged)
 	}
-	return bad
+	return err
 }
 
 // InclusionPath returns the inclusion path of an entry in the tree of a size.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
@@ -132,7 +133,7 @@ func (v *View) signerSPKI(r Record) ([]byte, error) {
 func (l *Ledger) Judge(item *Item) error {
 	v := l.View()
 	defer v.Close()
-	scratch := &overlay{base: v.p, current: &batch{first: v.Size(), state: make(map[string][]byte)}}
+	scratch := &overlay{base: v.p, current: &batch{first: v.Size()}}
 	at := custody.Place{Index: v.Size(), SequencedAtMicros: max(l.now().UnixMicro(), v.p.head.lastTime)}
 	return l.rules.Admit(scratch, at, item.submission)
 }
@@ -203,14 +204,17 @@ func (l *Ledger) leave(g *group) {
 // queue is refused with ErrStopped. It may be called once.
 func (l *Ledger) Run(ctx context.Context) error {
 	w := &writer{
-		l: l, ctx: ctx, ready: make(chan struct{}), batches: make(chan *batch),
-		over: make(chan struct{}), failed: make(chan struct{}),
+		l: l, ctx: ctx, ready: make(chan struct{}), batches: make(chan *batch), merges: make(chan *mergeStep),
+		committed: make(chan struct{}, 1), admitted: make(chan struct{}), over: make(chan struct{}), failed: make(chan struct{}),
 	}
-	committed := make(chan error, 1)
-	go func() { committed <- w.commitAll() }()
+	committing, merging := make(chan error, 1), make(chan error, 1)
+	go func() { committing <- w.commitAll() }()
+	go func() { merging <- w.mergeAll() }()
 	err := w.admitAll()
+	close(w.admitted)
+	err = errors.Join(err, <-merging)
 	close(w.over)
-	err = errors.Join(err, <-committed)
+	err = errors.Join(err, <-committing)
 	close(l.stopped)
 	return err
 }
@@ -218,16 +222,20 @@ func (l *Ledger) Run(ctx context.Context) error {
 // Stopped is closed when Run has returned.
 func (l *Ledger) Stopped() <-chan struct{} { return l.stopped }
 
-// writer is one run of the writer: a goroutine that admits and one that
-// commits. The committer says that it is ready, then takes a batch; so a batch
-// grows while the one before it is made durable.
+// writer is one run of the writer: a goroutine that admits, one that commits and
+// one that merges the runs of the state. The committer says that it is ready, then
+// takes a batch; so a batch grows while the one before it is made durable.
 type writer struct {
-	l       *Ledger
-	ctx     context.Context
-	ready   chan struct{} // from the committer; unbuffered
-	batches chan *batch   // to the committer; unbuffered
-	over    chan struct{} // closed when no batch will follow
-	failed  chan struct{} // closed when a commit failed
+	l         *Ledger
+	ctx       context.Context
+	ready     chan struct{}   // from the committer; unbuffered
+	batches   chan *batch     // to the committer; unbuffered
+	merges    chan *mergeStep // to the committer; unbuffered
+	committed chan struct{}   // has a value after a commit
+	admitted  chan struct{}   // closed when nothing more is admitted
+	over      chan struct{}   // closed when neither batch nor step will follow
+	failed    chan struct{}   // closed when a commit failed, or a merge
+	failing   sync.Once
 
 	// Owned by the admitting goroutine.
 	state *overlay
@@ -299,6 +307,7 @@ func (w *writer) last() error {
 // admit judges the items of a group. An error is one of the state and stops the
 // writer.
 func (w *writer) admit(g *group) error {
+	now := w.l.now().UnixMicro()
 	for i, item := range g.items {
 		if w.full() {
 			select {
@@ -310,7 +319,7 @@ func (w *writer) admit(g *group) error {
 			}
 		}
 		w.state.current.waiting = append(w.state.current.waiting, waiter{g, i})
-		if err := w.admitItem(item, &g.results[i]); err != nil {
+		if err := w.admitItem(item, &g.results[i], now); err != nil {
 			w.refuseFrom(g, i+1, ErrStopped)
 			return err
 		}
@@ -326,10 +335,9 @@ func (w *writer) refuseFrom(g *group, i int, err error) {
 	}
 }
 
-func (w *writer) admitItem(item *Item, result *Result) error {
+func (w *writer) admitItem(item *Item, result *Result, now int64) error {
 	l, b := w.l, w.state.current
 	result.item = item
-	now := l.now().UnixMicro()
 	if now < l.chain.LastTime()-l.limits.ClockBehind.Microseconds() {
 		result.Err = ErrClock
 		return nil
@@ -379,22 +387,36 @@ func (w *writer) commitAll() error {
 	for {
 		select {
 		case w.ready <- struct{}{}:
+			b := <-w.batches
+			if err := w.commit(b); err != nil {
+				w.fail(b, ErrOutcomeUnknown)
+				w.breakOff()
+				return err
+			}
+			select {
+			case w.committed <- struct{}{}:
+			default:
+			}
+		case step := <-w.merges:
+			err := w.l.commitStep(context.WithoutCancel(w.ctx), step)
+			step.done <- err
+			if err != nil {
+				w.breakOff()
+				return err
+			}
 		case <-w.over:
 			return nil
-		}
-		b := <-w.batches
-		if err := w.commit(b); err != nil {
-			w.fail(b, ErrOutcomeUnknown)
-			close(w.failed)
-			return err
 		}
 	}
 }
 
+// breakOff ends the writer after a failure.
+func (w *writer) breakOff() { w.failing.Do(func() { close(w.failed) }) }
+
 func (w *writer) commit(b *batch) error {
 	if len(b.records) > 0 {
-		before := w.l.latest.Load().head
-		if err := w.l.commit(context.WithoutCancel(w.ctx), &before, b); err != nil {
+		before := w.l.latest.Load()
+		if err := w.l.commit(context.WithoutCancel(w.ctx), before, before.state, b); err != nil {
 			return err
 		}
 	}
@@ -423,14 +445,15 @@ func (w *writer) decided(x waiter) {
 	}
 }
 
-// commit makes a batch durable and publishes it.
-func (l *Ledger) commit(ctx context.Context, before *head, b *batch) error {
+// commit makes a batch durable and publishes it. before is what was published
+// last, nil if nothing was.
+func (l *Ledger) commit(ctx context.Context, before *published, state *state, b *batch) error {
+	state = state.with(b)
 	writes := append(b.writes(), Write{Key: HeadKey, Value: b.head.bytes()})
 	var expected []byte
 	if before != nil {
-		expected = before.bytes()
-		latest := l.latest.Load()
-		writes = append(writes, Write{Key: checkpointKey(latest.head.size), Value: latest.checkpoint.Note})
+		expected = before.head.bytes()
+		writes = append(writes, Write{Key: checkpointKey(before.head.size), Value: before.checkpoint.Note})
 	}
 	if err := l.store.Commit(ctx, expected, writes); err != nil {
 		return fmt.Errorf("committing %d entries: %w", len(b.records), err)
@@ -442,7 +465,7 @@ func (l *Ledger) commit(ctx context.Context, before *head, b *batch) error {
 	if err != nil {
 		return err
 	}
-	if err := l.publish(s, b.head); err != nil {
+	if err := l.publish(s, b.head, state); err != nil {
 		s.Close()
 		return err
 	}

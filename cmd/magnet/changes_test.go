@@ -134,10 +134,11 @@ func seal(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // edit changes one byte of what a server that is down has stored, at a text that
-// it holds: in the records of the log, or in the state of custody.
+// it holds: in the records of the log, in the state of custody, or in the list of
+// the runs that the state is kept in.
 func edit(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, args, 3, "edit STORE records|state TEXT")
-	prefix := map[string]string{"records": "b", "state": "s"}[args[1]]
+	usage(ts, neg, args, 3, "edit STORE records|state|list TEXT")
+	prefix := map[string]string{"records": "b", "state": "s", "list": "r"}[args[1]]
 	changed := false
 	badgertest.Edit(ts.Value("tb").(testing.TB), ts.MkAbs(args[0]), func(x *badgertest.Txn) {
 		for _, key := range x.Keys([]byte(prefix)) {

@@ -58,6 +58,13 @@ func (s *Store) Commit(_ context.Context, expected []byte, writes []ledger.Write
 }
 
 // writable returns why nothing may be written, if so.
+func put(txn *badger.Txn, w ledger.Write) error {
+	if w.Remove {
+		return txn.Delete(w.Key)
+	}
+	return txn.Set(w.Key, w.Value)
+}
+
 func (s *Store) writable() error {
 	if s.failed != nil {
 		return s.failed
@@ -100,7 +107,7 @@ func stage(txn *badger.Txn, expected []byte, writes []ledger.Write) error {
 		return ledger.ErrConflict
 	}
 	for _, w := range writes {
-		err := txn.Set(w.Key, w.Value)
+		err := put(txn, w)
 		if errors.Is(err, badger.ErrTxnTooBig) {
 			return ledger.ErrTooLarge
 		}

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -8,7 +9,9 @@ import (
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
 
-// Figures are sums over lines of transactions.
+// Figures are sums over lines of transactions. Those of a change may stand for
+// less than nothing: all sums are modulo a power of 2, so that it does not matter
+// in which order they are added up.
 type Figures struct {
 	// NetMassGrams is the net mass.
 	NetMassGrams Total
@@ -22,97 +25,126 @@ type Figures struct {
 	// MassWithCompositionGrams is the net mass of lines that state a
 	// composition.
 	MassWithCompositionGrams Total
-	// Elements are the masses of elements in micrograms, by atomic number,
-	// over those lines: grams times parts per million, exactly.
-	Elements map[int]Total
+	// Elements are the masses of elements over those lines, by atomic number in
+	// ascending order. One without mass may be among them.
+	Elements []ElementMass
 }
 
-// figuresOf returns the figures of one line; first tells whether it is the first
-// of its transaction.
-func figuresOf(line *tracev1.TransactionLine, first bool) Figures {
-	f := Figures{
-		NetMassGrams: Total{lo: line.GetNetMassGrams()}, PieceCount: Total{lo: line.GetPieceCount()}, LineCount: 1,
-	}
+// ElementMass is how much of an element there is.
+type ElementMass struct {
+	// Number is the atomic number.
+	Number int
+	// Micrograms are grams times parts per million, exactly.
+	Micrograms Total
+}
+
+// addLine adds a line; first tells whether it is the first of its transaction.
+func (f *Figures) addLine(line *tracev1.TransactionLine, first bool) {
+	f.combineLine(line, Total.Plus)
+	f.LineCount++
 	if first {
-		f.TransactionCount = 1
+		f.TransactionCount++
 	}
+}
+
+// subtractLine takes a line away.
+func (f *Figures) subtractLine(line *tracev1.TransactionLine, first bool) {
+	f.combineLine(line, Total.minus)
+	f.LineCount--
+	if first {
+		f.TransactionCount--
+	}
+}
+
+func (f *Figures) combineLine(line *tracev1.TransactionLine, op func(Total, Total) Total) {
+	mass := Total{lo: line.GetNetMassGrams()}
+	f.NetMassGrams = op(f.NetMassGrams, mass)
+	f.PieceCount = op(f.PieceCount, Total{lo: line.GetPieceCount()})
 	if len(line.GetComposition()) > 0 {
-		f.MassWithCompositionGrams = f.NetMassGrams
-		f.Elements = make(map[int]Total, len(line.GetComposition()))
-		for _, e := range line.GetComposition() {
-			n, _ := ElementNumber(e.GetSymbol()) // the line was checked
-			// At most 10^12 g and 10^6 ppm: 10^18 micrograms.
-			f.Elements[n] = Total{lo: line.GetNetMassGrams() * uint64(e.GetPpm())}
-		}
+		f.MassWithCompositionGrams = op(f.MassWithCompositionGrams, mass)
 	}
-	return f
+	if f.Elements == nil {
+		f.Elements = make([]ElementMass, 0, len(line.GetComposition()))
+	}
+	for _, e := range line.GetComposition() {
+		n, _ := ElementNumber(e.GetSymbol()) // the line was checked
+		// At most 10^12 g and 10^6 ppm: 10^18 micrograms.
+		of := f.element(n)
+		*of = op(*of, Total{lo: line.GetNetMassGrams() * uint64(e.GetPpm())})
+	}
+}
+
+// element returns where the mass of an element stands.
+func (f *Figures) element(number int) *Total {
+	at, ok := slices.BinarySearchFunc(f.Elements, number, func(e ElementMass, n int) int { return cmp.Compare(e.Number, n) })
+	if !ok {
+		f.Elements = slices.Insert(f.Elements, at, ElementMass{Number: number})
+	}
+	return &f.Elements[at].Micrograms
 }
 
 // Add adds g to f.
 func (f *Figures) Add(g Figures) {
-	f.combine(g, Total.Plus)
+	f.NetMassGrams = f.NetMassGrams.Plus(g.NetMassGrams)
+	f.PieceCount = f.PieceCount.Plus(g.PieceCount)
 	f.LineCount += g.LineCount
 	f.TransactionCount += g.TransactionCount
-}
-
-// subtract takes g, which was added before, from f.
-func (f *Figures) subtract(g Figures) {
-	f.combine(g, Total.minus)
-	f.LineCount -= g.LineCount
-	f.TransactionCount -= g.TransactionCount
-}
-
-func (f *Figures) combine(g Figures, op func(Total, Total) Total) {
-	f.NetMassGrams = op(f.NetMassGrams, g.NetMassGrams)
-	f.PieceCount = op(f.PieceCount, g.PieceCount)
-	f.MassWithCompositionGrams = op(f.MassWithCompositionGrams, g.MassWithCompositionGrams)
-	if f.Elements == nil && len(g.Elements) > 0 {
-		f.Elements = make(map[int]Total, len(g.Elements))
-	}
-	for n, mass := range g.Elements {
-		f.Elements[n] = op(f.Elements[n], mass)
+	f.MassWithCompositionGrams = f.MassWithCompositionGrams.Plus(g.MassWithCompositionGrams)
+	for _, e := range g.Elements {
+		of := f.element(e.Number)
+		*of = of.Plus(e.Micrograms)
 	}
 }
 
-// appendBinary writes the figures as varints: mass, pieces, lines,
+// AppendBinary writes the figures as varints: mass, pieces, lines,
 // transactions, mass with composition, then atomic number and mass of each
 // element in ascending order.
-func (f *Figures) appendBinary(b []byte) []byte {
+func (f *Figures) AppendBinary(b []byte) []byte {
 	b = f.PieceCount.append(f.NetMassGrams.append(b))
 	b = binary.AppendUvarint(binary.AppendUvarint(b, f.LineCount), f.TransactionCount)
 	b = f.MassWithCompositionGrams.append(b)
-	for _, n := range f.ElementNumbers() {
-		b = f.Elements[n].append(binary.AppendUvarint(b, uint64(n)))
+	for _, e := range f.Elements {
+		if !e.Micrograms.IsZero() {
+			b = e.Micrograms.append(binary.AppendUvarint(b, uint64(e.Number)))
+		}
 	}
 	return b
 }
 
-// ElementNumbers returns the atomic numbers of the elements whose mass is not
-// zero, in ascending order.
-func (f *Figures) ElementNumbers() []int {
-	var numbers []int
-	for n, mass := range f.Elements {
-		if !mass.IsZero() {
-			numbers = append(numbers, n)
-		}
+// AddValues appends the sum of two values of one cell to dst.
+func AddValues(dst, a, b []byte) ([]byte, error) {
+	var roomA, roomB [8]ElementMass
+	sum, add := Figures{Elements: roomA[:0]}, Figures{Elements: roomB[:0]}
+	if err := sum.parse(a); err != nil {
+		return nil, err
 	}
-	slices.Sort(numbers)
-	return numbers
+	if err := add.parse(b); err != nil {
+		return nil, err
+	}
+	sum.Add(add)
+	return sum.AppendBinary(dst), nil
 }
 
-func parseFigures(b []byte) (Figures, error) {
+func parseFigures(b []byte) (f Figures, err error) {
+	err = f.parse(b)
+	return f, err
+}
+
+// parse reads figures into f, whose Elements are overwritten.
+func (f *Figures) parse(b []byte) error {
 	r := varints{b: b}
-	f := Figures{NetMassGrams: r.total(), PieceCount: r.total(), LineCount: r.uint64(), TransactionCount: r.uint64()}
-	f.MassWithCompositionGrams = r.total()
+	*f = Figures{NetMassGrams: r.total(), PieceCount: r.total(), LineCount: r.uint64(), TransactionCount: r.uint64(),
+		MassWithCompositionGrams: r.total(), Elements: f.Elements[:0]}
+	last := 0
 	for len(r.b) > 0 {
-		if f.Elements == nil {
-			f.Elements = make(map[int]Total)
+		e := ElementMass{Number: int(r.uint64()), Micrograms: r.total()}
+		if e.Number <= last {
+			return fmt.Errorf("%w: figures with elements out of order", ErrState)
 		}
-		n := int(r.uint64())
-		f.Elements[n] = r.total()
+		f.Elements, last = append(f.Elements, e), e.Number
 	}
 	if r.bad {
-		return f, fmt.Errorf("%w: figures are cut off", ErrState)
+		return fmt.Errorf("%w: figures are cut off", ErrState)
 	}
-	return f, nil
+	return nil
 }

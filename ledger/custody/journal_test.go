@@ -29,6 +29,8 @@ type journal struct {
 	statements []*tracev1.Envelope
 	hashes     []verify.Hash
 	puts       []put
+	changed    string // key of the last change, until it is settled
+	change     custody.Figures
 
 	// reads are the keys, and the beginnings of ranges, and payloads the indexes,
 	// that were read.
@@ -104,7 +106,9 @@ func (j *journal) judge(env *tracev1.Envelope) (*custody.Submission, error) {
 	if err := custody.CheckKey(k, sub.Payload.Statement.GetSigner()); err != nil {
 		return nil, err
 	}
-	return sub, j.rules.Admit(j, custody.Place{Index: j.size(), SequencedAtMicros: j.at.UnixMicro()}, sub)
+	err = j.rules.Admit(j, custody.Place{Index: j.size(), SequencedAtMicros: j.at.UnixMicro()}, sub)
+	j.settle()
+	return sub, err
 }
 
 // record admits statements that must be recorded.
@@ -192,6 +196,7 @@ func (j *journal) last() []byte { return j.hashes[len(j.hashes)-1][:] }
 
 // Get implements custody.Lookup.
 func (j *journal) Get(key []byte) ([]byte, error) {
+	j.settle()
 	j.reads = append(j.reads, string(key))
 	return j.values[string(key)], nil
 }
@@ -206,6 +211,34 @@ func (j *journal) Put(key, value []byte) {
 		j.sorted = nil
 	}
 	j.values[string(key)] = value
+}
+
+// Change implements custody.State: what is added to the figures from then on, the
+// next one who reads finds added.
+func (j *journal) Change(key []byte) *custody.Figures {
+	if !custody.IsCell(key) {
+		j.t.Errorf("figures under %q", key)
+	}
+	j.settle()
+	j.puts = append(j.puts, put{key: key, keyThen: string(key)})
+	j.changed, j.change = string(key), custody.Figures{}
+	return &j.change
+}
+
+// settle adds the last change to the value of its key.
+func (j *journal) settle() {
+	if j.changed == "" {
+		return
+	}
+	value := j.change.Binary()
+	if old, ok := j.values[j.changed]; !ok {
+		j.sorted = nil
+	} else if sum, err := custody.AddValues(nil, old, value); err == nil {
+		value = sum
+	} else {
+		value = old // whoever reads it finds the fault
+	}
+	j.values[j.changed], j.changed = value, ""
 }
 
 // checkPuts tests that what was put was not changed afterwards.
@@ -234,8 +267,24 @@ func (j *journal) StatementHash(index uint64) ([]byte, error) {
 	return j.hashes[index][:], nil
 }
 
+// ScanRanges implements custody.Reader.
+func (j *journal) ScanRanges(ranges []custody.Range, visit func(key, value []byte) bool) error {
+	more := true
+	for _, r := range ranges {
+		err := j.Scan(r.From, r.To, func(key, value []byte) bool {
+			more = visit(key, value)
+			return more
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
 // Scan implements custody.Reader. What was visited is overwritten.
 func (j *journal) Scan(from, to []byte, visit func(key, value []byte) bool) error {
+	j.settle()
 	j.reads = append(j.reads, string(from))
 	if j.sorted == nil {
 		j.sorted = slices.Sorted(maps.Keys(j.values))

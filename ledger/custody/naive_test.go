@@ -205,8 +205,10 @@ func (w *volume) text(transactions bool) string {
 
 func figuresText(f *custody.Figures, transactions bool) string {
 	var elements []string
-	for _, n := range f.ElementNumbers() {
-		elements = append(elements, custody.ElementSymbol(n)+"="+f.Elements[n].String())
+	for _, e := range f.Elements {
+		if !e.Micrograms.IsZero() {
+			elements = append(elements, custody.ElementSymbol(e.Number)+"="+e.Micrograms.String())
+		}
 	}
 	return rowText(f.NetMassGrams.String(), f.PieceCount.String(), f.MassWithCompositionGrams.String(), f.LineCount, f.TransactionCount, transactions, elements)
 }

@@ -131,7 +131,8 @@ type Place struct {
 // recorded; then the state is as before. Any other error is of the state.
 func (r *Rules) Admit(s State, at Place, sub *Submission) error {
 	st := sub.Payload.Statement
-	if err := findRecorded(s, sub); err != nil {
+	id := statementKey(st.GetSigner(), st.GetStatementId())
+	if err := findRecorded(s, id, sub); err != nil {
 		return err
 	}
 	k, err := r.keys.read(s, keyKey(sub.KeyID[:]))
@@ -159,15 +160,16 @@ func (r *Rules) Admit(s State, at Place, sub *Submission) error {
 	if err := r.apply(s, at, st); err != nil {
 		return err
 	}
-	s.Put(statementKey(st.GetSigner(), st.GetStatementId()), uint64Value(at.Index))
-	s.Put(hashKey(sub.Hash[:]), uint64Value(at.Index))
+	index := uint64Value(at.Index)
+	s.Put(id, index)
+	s.Put(hashKey(sub.Hash[:]), index)
 	return nil
 }
 
-// findRecorded returns a *Recorded or *Refusal if the statement id was used.
-func findRecorded(r Lookup, sub *Submission) error {
-	st := sub.Payload.Statement
-	index, ok, err := StatementByKey(r, st.GetSigner(), st.GetStatementId())
+// findRecorded returns a *Recorded or *Refusal if the statement id was used, which
+// stands under a key.
+func findRecorded(r Lookup, key []byte, sub *Submission) error {
+	index, ok, err := readIndex(r, key)
 	if err != nil || !ok {
 		return err
 	}

@@ -26,19 +26,33 @@ type Lookup interface {
 // Reader reads the state for queries.
 type Reader interface {
 	Lookup
+	// ScanRanges is Scan for several ranges, which ascend and do not overlap, one
+	// after the other.
+	ScanRanges(ranges []Range, visit func(key, value []byte) bool) error
 	// Scan calls visit for each key in [from, to) in ascending order until it
 	// returns false. Key and value are valid only during the call.
 	Scan(from, to []byte, visit func(key, value []byte) bool) error
 }
+
+// Range is the keys from From up to, not including, To.
+type Range = struct{ From, To []byte }
 
 // State is the state as of the last admitted statement. What Put sets, the next
 // Get returns.
 type State interface {
 	Lookup
 	// Put sets a key to a value, which must not be empty. The slices may be
-	// kept and must not be changed afterwards.
+	// kept and must not be changed afterwards. The key is none of IsCell.
 	Put(key, value []byte)
+	// Change returns what is going to be added to the figures under a key, for
+	// which IsCell holds; the caller adds to it at once. Nobody reads the figures
+	// to add to them.
+	Change(key []byte) *Figures
 }
+
+// IsCell reports whether what stands under a key of the state are Figures in
+// their binary form: those of several commits add up to the value, by AddValues.
+func IsCell(key []byte) bool { return len(key) > 0 && key[0] == cellKeys }
 
 // The keys of the state. Every key begins with a letter that says what it is;
 // strings that vary in length end with a zero byte, which no checked value
@@ -67,12 +81,16 @@ const (
 	cellKeys        = 'v'
 )
 
+// longestTail is what follows the strings of a key: of a cell, whose HS code has 10
+// digits.
+const longestTail = 4 + 3 + 2 + 10
+
 func key(kind byte, parts ...string) []byte {
-	n := 1
+	n := 1 + longestTail
 	for _, p := range parts {
 		n += len(p) + 1
 	}
-	b := append(make([]byte, 0, n+32), kind)
+	b := append(make([]byte, 0, n), kind)
 	for _, p := range parts {
 		b = append(b, p...)
 		b = append(b, 0)

@@ -92,9 +92,17 @@ func CustomerKey(r Lookup, seller string, c *tracev1.Party, index uint64) (strin
 	return "own:" + seller + "/" + c.GetOwnCode(), nil
 }
 
+// kindValues are the rows of the listing for versions that are live.
+var kindValues = func() (values [lastKind + 1][]byte) {
+	for kind := range values {
+		values[kind] = []byte{byte(kind)}
+	}
+	return values
+}()
+
 // post puts the listing row, the figures and who deals with whom.
 func (p *posting) post(s State) error {
-	s.Put(p.listingKey(), []byte{byte(p.tx.GetKind())})
+	s.Put(p.listingKey(), kindValues[p.tx.GetKind()])
 	name := p.tx.GetCustomer().GetName().GetLatin()
 	if name == "" {
 		name = p.tx.GetCustomer().GetName().GetNative()
@@ -110,27 +118,15 @@ func (p *posting) post(s State) error {
 	if known == nil {
 		s.Put(key(customerKeys, p.customer, p.seller), []byte{1})
 	}
-	return p.fold(s, (*Figures).Add)
+	p.fold(s, (*Figures).addLine)
+	return nil
 }
 
 // fold adds the lines to their cells, or takes them away.
-func (p *posting) fold(s State, op func(*Figures, Figures)) error {
+func (p *posting) fold(s State, op func(*Figures, *tracev1.TransactionLine, bool)) {
 	for i, line := range p.tx.GetLines() {
-		k := p.cellKey(line)
-		old, err := s.Get(k)
-		if err != nil {
-			return err
-		}
-		var cell Figures
-		if old != nil {
-			if cell, err = parseFigures(old); err != nil {
-				return err
-			}
-		}
-		op(&cell, figuresOf(line, i == 0))
-		s.Put(k, cell.appendBinary(nil))
+		op(s.Change(p.cellKey(line)), line, i == 0)
 	}
-	return nil
 }
 
 func (p *posting) cellKey(line *tracev1.TransactionLine) []byte {
@@ -250,10 +246,10 @@ func parseListing(row []byte) (kind tracev1.TransactionKind, next successor, ok 
 }
 
 // supersede marks the version and takes its figures away.
-func (p *posting) supersede(s State, by successor) error {
+func (p *posting) supersede(s State, by successor) {
 	row := binary.BigEndian.AppendUint64([]byte{byte(p.tx.GetKind())}, by.index)
 	s.Put(p.listingKey(), append(row, by.how))
-	return p.fold(s, (*Figures).subtract)
+	p.fold(s, (*Figures).subtractLine)
 }
 
 func (r *Rules) amend(s State, at Place, signer string, a *tracev1.Amendment) error {
@@ -265,9 +261,7 @@ func (r *Rules) amend(s State, at Place, signer string, a *tracev1.Amendment) er
 	if err != nil {
 		return err
 	}
-	if err := old.supersede(s, successor{at.Index, byAmendment}); err != nil {
-		return err
-	}
+	old.supersede(s, successor{at.Index, byAmendment})
 	return replacement.post(s)
 }
 
@@ -276,5 +270,6 @@ func (r *Rules) void(s State, at Place, signer string, v *tracev1.Void) error {
 	if err != nil {
 		return err
 	}
-	return old.supersede(s, successor{at.Index, byVoid})
+	old.supersede(s, successor{at.Index, byVoid})
+	return nil
 }

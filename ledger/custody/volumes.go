@@ -53,11 +53,15 @@ func QueryVolumes(r Reader, scope Scope, f Filter, by []Dimension) (*Volumes, er
 	if err != nil {
 		return nil, err
 	}
-	sum := &summation{by: by, filter: &f, groups: make(map[string]*VolumeRow)}
+	sum := &summation{by: by, filter: &f, groups: make(map[string]int), words: make(map[string]string)}
+	var months []Range
 	for _, p := range ps {
-		if err := sum.addPair(r, p); err != nil {
+		if months, err = sum.addPair(r, p, months); err != nil {
 			return nil, err
 		}
+	}
+	if err := sum.addMonths(r, months); err != nil {
+		return nil, err
 	}
 	return sum.volumes(), nil
 }
@@ -65,13 +69,17 @@ func QueryVolumes(r Reader, scope Scope, f Filter, by []Dimension) (*Volumes, er
 type summation struct {
 	by     []Dimension
 	filter *Filter
-	groups map[string]*VolumeRow
+	rows   []VolumeRow    // in the order in which cells come: often that of their keys
+	groups map[string]int // index of a row, by the values of the dimensions, as appendTo writes them
+	name   []byte
+	words  map[string]string // strings of cells, each once
 }
 
 // cell is the place of a line in all dimensions.
 type cell struct {
 	pair
-	day     Day // any day of the month, when days are not told apart
+	month   Month
+	day     Day // 0 when days are not told apart
 	kind    tracev1.TransactionKind
 	family  tracev1.ProductFamily
 	endUse  tracev1.EndUse
@@ -79,53 +87,66 @@ type cell struct {
 	hsCode  string
 }
 
-// addPair adds whole months from cells and other days from transactions.
-func (s *summation) addPair(r Reader, p pair) error {
+// addPair adds the days that do not make up whole months from transactions, and
+// appends where the cells of the whole months stand.
+func (s *summation) addPair(r Reader, p pair, months []Range) ([]Range, error) {
 	first, last := s.filter.FirstDay, s.filter.LastDay
 	if first > last {
-		return nil
+		return months, nil
 	}
 	if slices.Contains(s.by, ByDay) {
-		return s.addDays(r, p, first, last)
+		return months, s.addDays(r, p, first, last)
 	}
 	from, to := first.Month(), last.Month()
 	if from.FirstDay() != first {
 		end := min(from.LastDay(), last)
 		if err := s.addDays(r, p, first, end); err != nil {
-			return err
+			return nil, err
 		}
 		from++
 	}
 	if from <= to && to.LastDay() != last {
 		if err := s.addDays(r, p, to.FirstDay(), last); err != nil {
-			return err
+			return nil, err
 		}
 		to--
 	}
 	if from > to {
-		return nil
+		return months, nil
 	}
-	return s.addMonths(r, p, from, to)
+	prefix := key(cellKeys, p.seller, p.customer)
+	return append(months, Range{
+		From: binary.BigEndian.AppendUint32(slices.Clip(prefix), uint32(from)^signBit),
+		To:   binary.BigEndian.AppendUint32(slices.Clip(prefix), uint32(to+1)^signBit),
+	}), nil
 }
 
-func (s *summation) addMonths(r Reader, p pair, from, to Month) error {
-	prefix := key(cellKeys, p.seller, p.customer)
-	start := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(from)^signBit)
-	end := binary.BigEndian.AppendUint32(slices.Clone(prefix), uint32(to+1)^signBit)
+func (s *summation) addMonths(r Reader, months []Range) error {
 	var bad error
-	err := r.Scan(start, end, func(k, value []byte) bool {
-		c, ok := parseCell(p, k[len(prefix):])
-		if !ok {
-			bad = fmt.Errorf("%w: a cell", ErrState)
+	var c cell
+	var names, elements = []byte(nil), []ElementMass(nil)
+	err := r.ScanRanges(months, func(k, value []byte) bool {
+		rest := k[min(len(names), len(k)):]
+		if names == nil || !bytes.HasPrefix(k, names) {
+			var ok bool
+			if c.pair, rest, ok = parsePair(k); !ok {
+				bad = fmt.Errorf("%w: a cell", ErrState)
+				return false
+			}
+			names = append(names[:0], k[:len(k)-len(rest)]...)
+		}
+		if !s.parseCell(&c, rest) {
+			bad = fmt.Errorf("%w: a cell of %q", ErrState, c.seller)
 			return false
 		}
 		if !s.wants(&c) {
 			return true
 		}
-		var figures Figures
-		if figures, bad = parseFigures(value); bad == nil && figures.LineCount > 0 {
-			s.add(&c, figures)
+		figures := Figures{Elements: elements}
+		if bad = figures.parse(value); bad == nil && figures.LineCount > 0 {
+			s.row(&c).Add(figures)
 		}
+		elements = figures.Elements
 		return bad == nil
 	})
 	if err != nil {
@@ -134,17 +155,32 @@ func (s *summation) addMonths(r Reader, p pair, from, to Month) error {
 	return bad
 }
 
+// parsePair reads the seller and the customer that the key of a cell begins with,
+// and returns what follows.
+func parsePair(k []byte) (p pair, rest []byte, ok bool) {
+	seller, rest, ok1 := bytes.Cut(k[1:], []byte{0})
+	customer, rest, ok2 := bytes.Cut(rest, []byte{0})
+	return pair{string(seller), string(customer)}, rest, ok1 && ok2
+}
+
 // parseCell reads what follows seller and customer in the key of a cell.
-func parseCell(p pair, k []byte) (cell, bool) {
+func (s *summation) parseCell(c *cell, k []byte) bool {
 	if len(k) < 9 {
-		return cell{}, false
+		return false
 	}
-	return cell{
-		pair: p,
-		day:  Month(int32(binary.BigEndian.Uint32(k) ^ signBit)).FirstDay(),
-		kind: tracev1.TransactionKind(k[4]), family: tracev1.ProductFamily(k[5]), endUse: tracev1.EndUse(k[6]),
-		country: string(bytes.TrimRight(k[7:9], "\x00")), hsCode: string(k[9:]),
-	}, true
+	c.month = Month(int32(binary.BigEndian.Uint32(k) ^ signBit))
+	c.kind, c.family, c.endUse = tracev1.TransactionKind(k[4]), tracev1.ProductFamily(k[5]), tracev1.EndUse(k[6])
+	c.country, c.hsCode = s.word(bytes.TrimRight(k[7:9], "\x00")), s.word(k[9:])
+	return true
+}
+
+func (s *summation) word(b []byte) string {
+	w, ok := s.words[string(b)]
+	if !ok {
+		w = string(b)
+		s.words[w] = w
+	}
+	return w
 }
 
 func (s *summation) addDays(r Reader, p pair, first, last Day) error {
@@ -168,11 +204,11 @@ func (s *summation) addDays(r Reader, p pair, first, last Day) error {
 		}
 		for i, line := range v.tx.GetLines() {
 			c := cell{
-				pair: p, day: v.day, kind: v.tx.GetKind(), family: line.GetProductFamily(), endUse: v.tx.GetEndUse(),
+				pair: p, month: v.day.Month(), day: v.day, kind: v.tx.GetKind(), family: line.GetProductFamily(), endUse: v.tx.GetEndUse(),
 				country: v.tx.GetDestinationCountry(), hsCode: line.GetHsCode(),
 			}
 			if s.wants(&c) {
-				s.add(&c, figuresOf(line, i == 0))
+				s.row(&c).addLine(line, i == 0)
 			}
 		}
 	}
@@ -185,20 +221,55 @@ func (s *summation) wants(c *cell) bool {
 		in(f.DestinationCountries, c.country) && in(f.HSCodes, c.hsCode)
 }
 
-func (s *summation) add(c *cell, figures Figures) {
-	keys := make([]string, len(s.by))
-	for i, d := range s.by {
-		keys[i] = c.value(d)
+// row returns the row that a cell is counted in. It stays there until the next
+// call.
+func (s *summation) row(c *cell) *VolumeRow {
+	s.name = s.name[:0]
+	for _, d := range s.by {
+		s.name = c.appendTo(s.name, d)
 	}
-	name := strings.Join(keys, "\x00")
-	row := s.groups[name]
-	if row == nil {
-		row = &VolumeRow{Keys: keys}
-		s.groups[name] = row
+	i, ok := s.groups[string(s.name)]
+	if !ok {
+		i = len(s.rows)
+		s.groups[string(s.name)] = i
+		row := VolumeRow{Keys: make([]string, len(s.by))}
+		for i, d := range s.by {
+			row.Keys[i] = c.value(d)
+		}
+		s.rows = append(s.rows, row)
 	}
-	row.Add(figures)
+	return &s.rows[i]
 }
 
+// appendTo appends the place in one dimension, so that cells differ where it
+// does.
+func (c *cell) appendTo(b []byte, d Dimension) []byte {
+	switch d {
+	case BySeller:
+		return append(append(b, c.seller...), 0)
+	case ByCustomer:
+		return append(append(b, c.customer...), 0)
+	case ByKind:
+		return append(b, byte(c.kind))
+	case ByDay:
+		return binary.BigEndian.AppendUint32(b, uint32(c.day))
+	case ByMonth:
+		return binary.BigEndian.AppendUint32(b, uint32(c.month))
+	case ByYear:
+		return binary.BigEndian.AppendUint32(b, uint32(c.month.Year()))
+	case ByProductFamily:
+		return append(b, byte(c.family))
+	case ByHSCode:
+		return append(append(b, c.hsCode...), 0)
+	case ByDestinationCountry:
+		return append(append(b, c.country...), 0)
+	case ByEndUse:
+		return append(b, byte(c.endUse))
+	}
+	panic(fmt.Sprintf("dimension %d", d))
+}
+
+// value is the place in one dimension, in words.
 func (c *cell) value(d Dimension) string {
 	switch d {
 	case BySeller:
@@ -210,9 +281,9 @@ func (c *cell) value(d Dimension) string {
 	case ByDay:
 		return c.day.String()
 	case ByMonth:
-		return c.day.Month().String()
+		return c.month.String()
 	case ByYear:
-		return fmt.Sprintf("%04d", c.day.Month().Year())
+		return fmt.Sprintf("%04d", c.month.Year())
 	case ByProductFamily:
 		return c.family.String()
 	case ByHSCode:
@@ -226,11 +297,10 @@ func (c *cell) value(d Dimension) string {
 }
 
 func (s *summation) volumes() *Volumes {
-	v := &Volumes{CountsTransactions: !s.filter.narrowsLines() &&
+	v := &Volumes{Rows: s.rows, CountsTransactions: !s.filter.narrowsLines() &&
 		!slices.Contains(s.by, ByProductFamily) && !slices.Contains(s.by, ByHSCode)}
-	for _, row := range s.groups {
-		v.Rows = append(v.Rows, *row)
-		v.Totals.Add(row.Figures)
+	for i := range v.Rows {
+		v.Totals.Add(v.Rows[i].Figures)
 	}
 	slices.SortFunc(v.Rows, func(a, b VolumeRow) int { return slices.Compare(a.Keys, b.Keys) })
 	return v

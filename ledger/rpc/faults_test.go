@@ -32,8 +32,9 @@ func faulty(n int, happen func() error) (hook func(int) error, happened func() b
 // error and once with a panic. The client learns that there was a fault, the
 // server goes on, and no view stays open.
 func TestFaultsTellNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, withoutCache)
 	questions := w.questions(w.objects())
+	w.settle()
 	for name, happen := range map[string]func() error{
 		"error": func() error { return errors.New("the disk is on fire") },
 		"panic": func() error { panic("the disk is on fire") },
@@ -74,7 +75,8 @@ func TestFaultsInStream(t *testing.T) {
 		"panic": func() error { panic("the disk is on fire") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld(t, withoutCache)
+			w.settle()
 			env, other := w.signed(w.sale("acme")), w.signed(w.sale("bolt"))
 			s := w.peer("acme").stream()
 			hook, _ := faulty(1, happen)
@@ -92,9 +94,10 @@ func TestFaultsInStream(t *testing.T) {
 // TestFaultsWhileJudging: a statement on record that cannot be found or proved at
 // once is found by the same bytes later.
 func TestFaultsWhileJudging(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, withoutCache)
 	env := w.signed(w.sale("acme"))
 	w.record(env)
+	w.settle()
 	p := w.peer("acme")
 	for n := 1; ; n++ {
 		hook, happened := faulty(n, func() error { panic("the disk is on fire") })

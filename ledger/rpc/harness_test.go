@@ -192,6 +192,15 @@ func (w *world) restart() {
 	w.start()
 }
 
+// settle has the state stored: a stop does that.
+func (w *world) settle() {
+	w.t.Helper()
+	w.restart()
+}
+
+// withoutCache has the ledger read the state from the store each time.
+func withoutCache(w *world) { w.ledgerLimits.CacheBytes = -1 }
+
 // end is the last thing in every test.
 func (w *world) end() {
 	if !w.broken && !w.t.Failed() {

@@ -183,10 +183,12 @@ func totals(f *custody.Figures, transactions, elements bool) *ledgerv1.VolumeTot
 		t.TransactionCount = &f.TransactionCount
 	}
 	if elements {
-		for _, n := range f.ElementNumbers() {
-			t.Elements = append(t.Elements, &ledgerv1.ElementMass{
-				Symbol: custody.ElementSymbol(n), MassMicrograms: f.Elements[n].String(),
-			})
+		for _, e := range f.Elements {
+			if !e.Micrograms.IsZero() {
+				t.Elements = append(t.Elements, &ledgerv1.ElementMass{
+					Symbol: custody.ElementSymbol(e.Number), MassMicrograms: e.Micrograms.String(),
+				})
+			}
 		}
 	}
 	return t

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,27 @@ func testOverwrite(s *subject) {
 		})
 		s.check()
 	}
+}
+
+// testRemove takes away keys that are there and keys that are not. A snapshot from
+// before still has them.
+func testRemove(s *subject) {
+	s.commit(contents{"a": "1", "b": "2", "c": "3"})
+	before, then := s.snapshot(), maps.Clone(s.want)
+	writes := append(s.next(contents{"c": "4"}), ledger.Write{Key: []byte("a"), Remove: true}, ledger.Write{Key: []byte("x"), Remove: true})
+	if err := s.store.Commit(context.Background(), s.head(), writes); err != nil {
+		s.Fatalf("commit: %v", err)
+	}
+	s.committed(writes)
+	s.check()
+	if err := compare(before, then); err != nil {
+		s.Errorf("snapshot from before: %v", err)
+	}
+	before.Close()
+	s.reopen()
+	s.check()
+	s.commit(contents{"a": "5"})
+	s.check()
 }
 
 func testHeadGuard(s *subject) {

@@ -173,7 +173,11 @@ func (m *Memory) finish(fault Fault, expected []byte, writes []ledger.Write) err
 	}
 	next := m.visible
 	for _, w := range writes {
-		next = next.set(string(w.Key), clone(w.Value), m.priorities.Uint64())
+		if w.Remove {
+			next = next.remove(string(w.Key))
+		} else {
+			next = next.set(string(w.Key), clone(w.Value), m.priorities.Uint64())
+		}
 	}
 	if fault == None || fault == Applied || fault == Phantom {
 		m.visible = next

@@ -63,8 +63,28 @@ func (m *model) step() {
 	case 8, 9, 10:
 		m.look()
 	default:
-		m.commit(m.values())
+		m.commitAndRemove()
 	}
+}
+
+// commitAndRemove commits values, and takes away some other keys.
+func (m *model) commitAndRemove() {
+	values := m.values()
+	writes := m.next(values)
+	removed := contents{}
+	for range m.rand.IntN(10) {
+		key := m.key()
+		if _, ok := values[key]; !ok {
+			removed[key] = ""
+		}
+	}
+	for key := range removed {
+		writes = append(writes, ledger.Write{Key: []byte(key), Remove: true})
+	}
+	if err := m.store.Commit(context.Background(), m.head(), writes); err != nil {
+		m.Fatalf("commit: %v", err)
+	}
+	m.committed(writes)
 }
 
 // look compares something with one of the snapshots.

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) ledger.Store) {
 		{"ScanStops", testScanStops},
 		{"EmptyValue", testEmptyValue},
 		{"Overwrite", testOverwrite},
+		{"Remove", testRemove},
 		{"HeadGuard", testHeadGuard},
 		{"LargeCommit", testLargeCommit},
 		{"SlicesAreTheCallers", testSlicesAreTheCallers},
@@ -98,7 +99,11 @@ func (s *subject) commit(values contents) {
 // committed says that the store has taken the writes.
 func (s *subject) committed(writes []ledger.Write) {
 	for _, w := range writes {
-		s.want[string(w.Key)] = string(w.Value)
+		if w.Remove {
+			delete(s.want, string(w.Key))
+		} else {
+			s.want[string(w.Key)] = string(w.Value)
+		}
 	}
 }
 

@@ -160,8 +160,59 @@ func TestFreshReceipts(t *testing.T) {
 			}
 		}
 		s.checkReceipt(i.Ledger, envs[n-1], &results[n-1], v.Size()-1)
+		checkRuns(t, i.Ledger, results)
 		v.Close()
 		envs = envs[n:]
+	}
+}
+
+// checkRuns compares the receipts that runs of new results stand for with those
+// of each result: runs from every tenth result on.
+func checkRuns(t *testing.T, l *ledger.Ledger, results []ledger.Result) {
+	t.Helper()
+	for first := 0; first < len(results); first += 10 {
+		var rest []*ledger.Result
+		for k := range results[first:] {
+			rest = append(rest, &results[first+k])
+		}
+		run, n, err := ledger.ProveRun(rest)
+		if err != nil || n != len(rest) {
+			t.Fatalf("run of %d of %d: %v", n, len(rest), err)
+		}
+		for k, got := range verifytest.Receipts(&run.Run, run.Checkpoint) {
+			want, err := l.Receipt(rest[k])
+			if err != nil || !proto.Equal(got, want) {
+				t.Fatalf("receipt %d of %d: %v, %v, not %v", k, n, err, got, want)
+			}
+		}
+	}
+}
+
+// TestRunsEnd has runs end where the next entry is not next on the log, of
+// another key or of another commit.
+func TestRunsEnd(t *testing.T) {
+	s := newSite(t, "acme", "other")
+	i := s.start()
+	defer i.close()
+	mine := transactions(s.made, "acme", 6)
+	first := i.record(mine[0], mine[1], s.made.Transaction("other", 1), mine[2])
+	second := i.record(mine[3:]...)
+	for _, test := range []struct {
+		name    string
+		results []*ledger.Result
+		want    int
+	}{
+		{"all", []*ledger.Result{&second[0], &second[1], &second[2]}, 3},
+		{"one", []*ledger.Result{&first[3]}, 1},
+		{"other key", []*ledger.Result{&first[0], &first[1], &first[2], &first[3]}, 2},
+		{"a gap", []*ledger.Result{&second[0], &second[2]}, 1},
+		{"backwards", []*ledger.Result{&second[1], &second[0]}, 1},
+		{"other commit", []*ledger.Result{&first[3], &second[0], &second[1]}, 1},
+	} {
+		run, n, err := ledger.ProveRun(test.results)
+		if err != nil || n != test.want || len(verifytest.Receipts(&run.Run, run.Checkpoint)) != n {
+			t.Errorf("%s: %d of %d, %v", test.name, n, len(test.results), err)
+		}
 	}
 }
 

@@ -3,8 +3,8 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
-	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 
@@ -17,54 +17,77 @@ const tileHeight = 8
 const tileWidth = 1 << tileHeight
 
 // growth is the part of the tree that one batch added: with the edge before it,
-// all that inclusion proofs of its entries need. It is immutable once the batch
-// is complete.
+// all that proofs of its entries need. finish completes it; after that it is
+// immutable.
 type growth struct {
-	edge  map[compact.NodeID]verify.Hash
-	first [64]uint64 // by level, index of the first node
-	nodes [64][]verify.Hash
+	first uint64            // the first entry of the batch
+	edge  [64]verify.Hash   // by level, the perfect subtree that ends at first, if there is one
+	nodes [64][]verify.Hash // by level, perfect subtrees that the batch completed, from number first>>level on
+	size  uint64            // of the tree with the batch
+	last  [64]verify.Hash   // by level, the last node of that tree, which need not be perfect
 }
 
 func newGrowth(c *verify.Chain) *growth {
-	g := &growth{edge: make(map[compact.NodeID]verify.Hash)}
-	ids := compact.RangeNodes(0, c.Size(), nil)
-	for i, h := range c.Edge() {
-		g.edge[ids[i]] = h
+	g := &growth{first: c.Size()}
+	edge := c.Edge()
+	for left := g.first; left != 0; left &= left - 1 { // from the right end
+		g.edge[bits.TrailingZeros64(left)], edge = edge[len(edge)-1], edge[:len(edge)-1]
 	}
 	return g
 }
 
 // add takes a node of the tree. Nodes of a level come in order.
-func (g *growth) add(level uint, index uint64, hash verify.Hash) {
-	if len(g.nodes[level]) == 0 {
-		g.first[level] = index
-	}
+func (g *growth) add(level uint, _ uint64, hash verify.Hash) {
 	g.nodes[level] = append(g.nodes[level], hash)
 }
 
-func (g *growth) node(id compact.NodeID) (verify.Hash, bool) {
-	if i := id.Index - g.first[id.Level]; id.Index >= g.first[id.Level] && i < uint64(len(g.nodes[id.Level])) {
-		return g.nodes[id.Level][i], true
+// finish ends a batch that is not empty. It costs a hash for each level.
+func (g *growth) finish() {
+	g.size = g.first + uint64(len(g.nodes[0]))
+	g.last[0] = g.nodes[0][len(g.nodes[0])-1]
+	for level := uint(0); (g.size-1)>>level > 0; level++ {
+		g.last[level+1] = g.last[level]
+		if number := (g.size - 1) >> level; number%2 == 1 {
+			left, _ := g.node(level, number-1)
+			g.last[level+1] = verify.NodeHash(left, g.last[level])
+		}
 	}
-	h, ok := g.edge[id]
-	return h, ok
 }
 
-// inclusionPath returns the path of an entry of the batch in the tree after it.
+// node returns a node of the finished tree, if it is the last of its level, one
+// that the batch completed, or the one before those.
+func (g *growth) node(level uint, number uint64) (verify.Hash, bool) {
+	first := g.first >> level
+	switch {
+	case number == (g.size-1)>>level:
+		return g.last[level], true
+	case number < first:
+		return g.edge[level], number == first-1 && first%2 == 1
+	case number-first < uint64(len(g.nodes[level])):
+		return g.nodes[level][number-first], true
+	}
+	return verify.Hash{}, false
+}
+
+// inclusionPath returns the path of an entry of the batch in the tree of a size,
+// which is the one after it.
 func (g *growth) inclusionPath(index, size uint64) ([][]byte, error) {
-	nodes, err := proof.Inclusion(index, size)
-	if err != nil {
-		return nil, err
+	return g.rangeProof(index, 1, size)
+}
+
+// rangeProof is inclusionPath for count entries that follow each other: what
+// verify.VerifyRange takes.
+func (g *growth) rangeProof(first, count, size uint64) ([][]byte, error) {
+	if first < g.first || size != g.size {
+		return nil, fmt.Errorf("entries %d and on in %d: the batch made %d of %d", first, size, g.size, g.first)
 	}
-	hashes := make([][]byte, len(nodes.IDs))
-	for i, id := range nodes.IDs {
-		h, ok := g.node(id)
+	return verify.RangeProof(first, count, size, func(level uint, number uint64) (verify.Hash, error) {
+		h, ok := g.node(level, number)
 		if !ok {
-			return nil, fmt.Errorf("inclusion of %d in %d: node %v is not at hand", index, size, id)
+			return h, fmt.Errorf("entries %d and on in %d: node %d of level %d is not at hand", first, size, number, level)
 		}
-		hashes[i] = h[:]
-	}
-	return nodes.Rehash(hashes, rfc6962.DefaultHasher.HashChildren)
+		return h, nil
+	})
 }
 
 // edgeTiles are the last, incomplete tiles of every level: what the writer

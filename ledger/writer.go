@@ -378,6 +378,9 @@ func (l *Ledger) sequence(b *batch, e verify.Entry, env *tracev1.Envelope) error
 // seal completes a batch: the tiles at the edge and the head that it leads to.
 func (l *Ledger) seal(b *batch) {
 	l.tiles.flush(func(t Write) { b.tiles = append(b.tiles, t) })
+	if len(b.records) > 0 {
+		b.growth.finish()
+	}
 	b.head = headOf(l.chain)
 }
 
@@ -494,6 +497,35 @@ func (l *Ledger) Prove(r *Result) (*tracev1.ProvenStatement, error) {
 	return &tracev1.ProvenStatement{Envelope: r.item.envelope, Receipt: &tracev1.Receipt{
 		Entry: r.entry.Bytes(), InclusionPath: path, Checkpoint: r.at.Note, SignerSpki: r.item.key.SPKI(),
 	}}, nil
+}
+
+// Run is what one commit recorded, entry after entry, of statements that one key
+// signed: a receipt for all.
+type Run struct {
+	verify.Run
+	// Checkpoint is that of the commit.
+	Checkpoint []byte
+}
+
+// ProveRun returns the longest run that results begin with, and how many it is
+// of. All must be of statements that were recorded and had not been before; there
+// is at least one. Beside its entries a run costs a few hashes to send, and none
+// to make.
+func ProveRun(results []*Result) (run *Run, n int, err error) {
+	first, key := results[0], results[0].item.key
+	for n < len(results) && results[n].growth == first.growth &&
+		results[n].Index == first.Index+uint64(n) && results[n].item.key.ID() == key.ID() {
+		n++
+	}
+	proof, err := first.growth.rangeProof(first.Index, uint64(n), first.at.Size)
+	if err != nil {
+		return nil, 0, err
+	}
+	entries := make([]byte, 0, n*verify.EntrySize)
+	for _, r := range results[:n] {
+		entries = r.entry.AppendBytes(entries)
+	}
+	return &Run{verify.Run{Entries: entries, Proof: proof, SignerSPKI: key.SPKI()}, first.at.Note}, n, nil
 }
 
 // Receipt returns the receipt that Prove returns.

@@ -281,6 +281,32 @@
 // in one log, the receipts may have different checkpoints; that one extends the
 // other, a consistency proof shows.
 //
+// # Range proof
+//
+// A range proof shows where several leaves stand that follow each other, from
+// index first on, in the tree of size entries ([VerifyRange]). Let lo be first, hi
+// the index after the last, count the size, and row the leaf hashes. While count
+// is above 1:
+//
+//   - if lo is odd, the next hash of the proof goes before the row, and lo falls
+//     by 1;
+//   - if hi is odd and below count, the next hash of the proof goes behind the
+//     row, and hi rises by 1;
+//   - the hashes of the row, from its beginning, are replaced in pairs by their
+//     node; one that is left over stays at the end;
+//   - lo becomes lo / 2 rounded down, hi and count become half rounded up.
+//
+// The proof verifies if there is at least one leaf, all are below the size, every
+// hash of the proof was used, and the one hash that remains is the root. The
+// inclusion path of each leaf has come by on the way: the hash in the row at the
+// number that differs from the leaf's in the last bit, unless that number is count
+// or above; the number, first the index, is halved at every turn. For one leaf,
+// the range proof is the inclusion path.
+//
+// A server proves with it in one go what it has recorded for a client, who
+// makes receipts of it ([VerifyRun]). It is not evidence by itself, and never
+// stored.
+//
 // # Bundle
 //
 // A receipt bundle is for readers who have nothing but what they pinned: a

@@ -26,14 +26,15 @@ type Entry struct {
 }
 
 // Bytes returns the entry in its 82 bytes.
-func (e Entry) Bytes() []byte {
-	b := make([]byte, EntrySize)
-	binary.BigEndian.PutUint16(b, entryVersion)
-	binary.BigEndian.PutUint64(b[2:], e.Index)
-	binary.BigEndian.PutUint64(b[10:], uint64(e.SequencedAtMicros))
-	copy(b[18:], e.Previous[:])
-	copy(b[50:], e.StatementHash[:])
-	return b
+func (e Entry) Bytes() []byte { return e.AppendBytes(make([]byte, 0, EntrySize)) }
+
+// AppendBytes appends the 82 bytes of the entry to b.
+func (e Entry) AppendBytes(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, entryVersion)
+	b = binary.BigEndian.AppendUint64(b, e.Index)
+	b = binary.BigEndian.AppendUint64(b, uint64(e.SequencedAtMicros))
+	b = append(b, e.Previous[:]...)
+	return append(b, e.StatementHash[:]...)
 }
 
 // ParseEntry reads an entry. The error wraps ErrMalformed.
@@ -60,6 +61,5 @@ func ParseEntry(b []byte) (Entry, error) {
 // Chain and tree both run over it.
 func (e Entry) LeafHash() Hash {
 	var b [1 + EntrySize]byte
-	copy(b[1:], e.Bytes())
-	return sha256.Sum256(b[:])
+	return sha256.Sum256(e.AppendBytes(b[:1]))
 }

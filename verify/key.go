@@ -72,7 +72,7 @@ type PublicKey struct {
 // canonical, on the curve and, for Ed25519, in the prime-order subgroup: no
 // such key can be made to accept a signature that its holder can disown.
 func ParsePublicKey(spki []byte) (*PublicKey, error) {
-	k := &PublicKey{spki: bytes.Clone(spki), id: sha256.Sum256(spki)}
+	k := &PublicKey{spki: bytes.Clone(spki), id: keyIDOf(spki)}
 	if a, ok := bytes.CutPrefix(spki, ed25519Prefix); ok && len(a) == ed25519.PublicKeySize {
 		if !inPrimeOrderSubgroup(a) {
 			return nil, fmt.Errorf("%w: the Ed25519 point is not canonical or of small or mixed order", ErrKeyForm)

@@ -14,27 +14,34 @@ import (
 // checkpoint of the receipt is not read. It costs hashes alone, where
 // VerifyReceipt verifies two signatures. The error wraps ErrReceipt.
 func VerifyRecorded(env *tracev1.Envelope, r *tracev1.Receipt, cp *Checkpoint) (Entry, error) {
-	e, err := proveRecorded(env, r, cp)
+	e, err := recordedEntry(env, r.GetEntry(), keyIDOf(r.GetSignerSpki()))
+	if err == nil {
+		err = VerifyInclusion(e.LeafHash(), e.Index, cp.Size, r.GetInclusionPath(), cp.Root)
+	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
 	return e, nil
 }
 
-func proveRecorded(env *tracev1.Envelope, r *tracev1.Receipt, cp *Checkpoint) (Entry, error) {
+func keyIDOf(spki []byte) Hash { return sha256.Sum256(spki) }
+
+// recordedEntry reads an entry that is said to be of a statement, signed with the
+// key that was named.
+func recordedEntry(env *tracev1.Envelope, entry []byte, named Hash) (Entry, error) {
 	keyID, err := ParseHash(env.GetKeyId())
 	if err != nil {
 		return Entry{}, err
 	}
-	if sha256.Sum256(r.GetSignerSpki()) != keyID {
+	if named != keyID {
 		return Entry{}, errors.New("the receipt is for another key")
 	}
-	e, err := ParseEntry(r.GetEntry())
+	e, err := ParseEntry(entry)
 	if err != nil {
 		return Entry{}, err
 	}
 	if e.StatementHash != StatementHash(PayloadLeaf(env.GetPayload()), keyID, env.GetSignatureBlock()) {
 		return Entry{}, errors.New("the entry is of another statement")
 	}
-	return e, VerifyInclusion(e.LeafHash(), e.Index, cp.Size, r.GetInclusionPath(), cp.Root)
+	return e, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/client"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // What a message of a stream carries at most: statements by its schema, and bytes
@@ -200,34 +201,54 @@ func (s *streaming) answered(which func(*flight) bool) error {
 
 // outcomes counts the outcomes of a message, and makes room in the window.
 func (s *streaming) outcomes(resp *ledgerv1.SubmitStreamResponse, now time.Time) error {
-	recorded := 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	recorded := 0
+	run := resp.GetRun()
+	if len(run.GetEntries()) != verify.EntrySize*len(run.GetSequences()) {
+		return fmt.Errorf("%w: a run of %d statements with %d bytes of entries", client.ErrProtocol, len(run.GetSequences()), len(run.GetEntries()))
+	}
+	for i, sequence := range run.GetSequences() {
+		if err := s.arrived(sequence, nil, run.GetEntries()[i*verify.EntrySize:][:verify.EntrySize], now); err != nil {
+			return err
+		}
+		recorded++
+	}
 	for _, o := range resp.GetOutcomes() {
-		number := o.GetSequence() / benchMessageItems
-		f := s.flight[number]
-		if f == nil {
-			return fmt.Errorf("%w: the server answered statement %d, which waits for no answer", client.ErrProtocol, o.GetSequence())
+		if err := s.arrived(o.GetSequence(), o.GetRefusal(), o.GetRecorded().GetEntry(), now); err != nil {
+			return err
 		}
-		switch refusal := o.GetRefusal(); {
-		case refusal.GetReason() == tracev1.RefusalReason_REFUSAL_REASON_QUEUE_FULL:
-			s.tally.turnedAway.Add(1)
-			f.turnedAway = true
-		case refusal != nil:
-			return &client.RefusalError{Refusal: refusal}
-		default:
+		if o.GetRefusal() == nil {
 			recorded++
-			s.outcome(s.producer, o.GetRecorded().GetEntry(), now.Sub(f.sent))
-		}
-		if f.open--; f.open == 0 {
-			delete(s.flight, number)
-			s.land(f)
 		}
 	}
 	if recorded > 0 {
 		s.tally.commit(resp.GetCheckpoint())
 	}
-	_ = s.bar.Add(len(resp.GetOutcomes()))
+	_ = s.bar.Add(len(run.GetSequences()) + len(resp.GetOutcomes()))
+	return nil
+}
+
+// arrived counts the outcome of one statement.
+func (s *streaming) arrived(sequence uint64, refusal *tracev1.Refusal, entry []byte, now time.Time) error {
+	number := sequence / benchMessageItems
+	f := s.flight[number]
+	if f == nil {
+		return fmt.Errorf("%w: the server answered statement %d, which waits for no answer", client.ErrProtocol, sequence)
+	}
+	switch {
+	case refusal.GetReason() == tracev1.RefusalReason_REFUSAL_REASON_QUEUE_FULL:
+		s.tally.turnedAway.Add(1)
+		f.turnedAway = true
+	case refusal != nil:
+		return &client.RefusalError{Refusal: refusal}
+	default:
+		s.outcome(s.producer, entry, now.Sub(f.sent))
+	}
+	if f.open--; f.open == 0 {
+		delete(s.flight, number)
+		s.land(f)
+	}
 	return nil
 }
 

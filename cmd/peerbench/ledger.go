@@ -193,9 +193,9 @@ func outcomes(calls ledgerv1.SubmissionService_SubmitStreamClient, window <-chan
 			return recorded, err
 		}
 		for _, o := range resp.GetOutcomes() {
-			if o.GetRecorded() == nil || o.GetRecorded().GetAlreadyRecorded() {
-				return recorded, fmt.Errorf("statement %d is no new record: %v", o.GetSequence(), o.GetRefusal())
-			}
+			return recorded, fmt.Errorf("statement %d is no new record: %v", o.GetSequence(), o.GetRefusal())
+		}
+		for range resp.GetRun().GetSequences() {
 			if recorded++; recorded%messageStatements == 0 {
 				<-window
 			}

@@ -2,7 +2,10 @@ package client_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +63,25 @@ func queueFull(t *testing.T) error {
 		t.Fatal(err)
 	}
 	return st.Err()
+}
+
+// unroll answers the items of a run one by one, as a server may.
+func unroll(reply any) {
+	m, ok := reply.(*ledgerv1.SubmitStreamResponse)
+	if !ok || m.GetRun() == nil {
+		return
+	}
+	run := m.GetRun()
+	for i, r := range verifytest.Receipts(parts(run), m.GetCheckpoint()) {
+		m.Outcomes = append(m.GetOutcomes(), &ledgerv1.SubmitOutcome{Sequence: run.GetSequences()[i], Outcome: &ledgerv1.SubmitOutcome_Recorded{
+			Recorded: &ledgerv1.Recorded{Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), SignerSpki: r.GetSignerSpki()},
+		}})
+	}
+	m.Run = nil
+}
+
+func parts(run *ledgerv1.RecordedRun) *verify.Run {
+	return &verify.Run{Entries: run.GetEntries(), Proof: run.GetRangeProof(), SignerSPKI: run.GetSignerSpki()}
 }
 
 // receiptParts are the parts of a receipt, in a unary answer or in a stream.
@@ -122,6 +144,7 @@ func TestWrongReceipts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := w.dial("acme", lies(liar(func(reply any) {
+				unroll(reply)
 				if r := receiptIn(reply); r != nil {
 					test.lie(r)
 				}
@@ -132,6 +155,74 @@ func TestWrongReceipts(t *testing.T) {
 			}
 			if err := c.SubmitAll(t.Context(), from([]*tracev1.Envelope{env}), fails(t)); !errors.Is(err, test.want) {
 				t.Errorf("stream: got %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// Every part of a run that the server changes is seen, and none is an index that
+// leads out of bounds.
+func TestWrongRuns(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range []struct {
+		name string
+		lie  func(m *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun)
+		want error
+	}{
+		{"other index", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) { run.Entries[9] ^= 1 }, verify.ErrReceipt},
+		{"index far off", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			for i := 2; i < len(run.GetEntries()); i += verify.EntrySize {
+				binary.BigEndian.PutUint64(run.Entries[i:], math.MaxUint64-4+uint64(i/verify.EntrySize))
+			}
+		}, verify.ErrReceipt},
+		{"other time", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Entries[verify.EntrySize+17] ^= 1
+		}, verify.ErrReceipt},
+		{"other hash", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Entries[len(run.Entries)-1] ^= 1
+		}, verify.ErrReceipt},
+		{"an entry less", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Entries = run.GetEntries()[verify.EntrySize:]
+		}, verify.ErrReceipt},
+		{"a byte more", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Entries = append(run.Entries, 0)
+		}, verify.ErrReceipt},
+		{"nothing", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Sequences, run.Entries = nil, nil
+		}, verify.ErrReceipt},
+		{"entries in another order", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) { slices.Reverse(run.GetSequences()) }, verify.ErrReceipt},
+		{"other node", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) { run.RangeProof[0][31] ^= 1 }, verify.ErrReceipt},
+		{"node cut short", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.RangeProof[0] = run.GetRangeProof()[0][:31]
+		}, verify.ErrReceipt},
+		{"a node less", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.RangeProof = run.GetRangeProof()[1:]
+		}, verify.ErrReceipt},
+		{"a node more", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.RangeProof = append(run.GetRangeProof(), make([]byte, 32))
+		}, verify.ErrReceipt},
+		{"other key", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.SignerSpki = verifytest.Key("buyer").Public().SPKI()
+		}, verify.ErrReceipt},
+		{"no checkpoint", func(m *ledgerv1.SubmitStreamResponse, _ *ledgerv1.RecordedRun) { m.Checkpoint = nil }, verify.ErrCheckpoint},
+		{"other root", func(m *ledgerv1.SubmitStreamResponse, _ *ledgerv1.RecordedRun) {
+			m.Checkpoint = w.checkpoint(1000, verify.Hash{1}).Note
+		}, verify.ErrReceipt},
+		{"a statement twice", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) {
+			run.Sequences[1] = run.GetSequences()[0]
+		}, client.ErrProtocol},
+		{"a statement that was not sent", func(_ *ledgerv1.SubmitStreamResponse, run *ledgerv1.RecordedRun) { run.Sequences[1] = 99 }, client.ErrProtocol},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := w.dial("acme", lies(liar(func(reply any) {
+				if m, ok := reply.(*ledgerv1.SubmitStreamResponse); ok && len(m.GetRun().GetSequences()) > 1 {
+					test.lie(m, m.GetRun())
+				}
+			})...))
+			// Some have a message to themselves, so one comes in a run of more.
+			err := c.SubmitAll(t.Context(), from(w.envelopes(test.name, 40, 40)), func(client.Outcome) error { return nil })
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
 	}
@@ -220,6 +311,7 @@ func TestForkWithGoodReceipts(t *testing.T) {
 		if !ok || !lying {
 			return
 		}
+		unroll(m)
 		r := fork.Receipt(uint64(1+len(w.acts)), fork.Size())
 		m.Outcomes[0].Outcome = &ledgerv1.SubmitOutcome_Recorded{Recorded: &ledgerv1.Recorded{
 			Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), SignerSpki: r.GetSignerSpki(),
@@ -246,6 +338,7 @@ func TestOutcomeWithoutStatement(t *testing.T) {
 	} {
 		c := w.dial("acme", lies(liar(func(reply any) {
 			if m, ok := reply.(*ledgerv1.SubmitStreamResponse); ok {
+				unroll(m)
 				change(m)
 			}
 		})...))

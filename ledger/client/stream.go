@@ -10,6 +10,7 @@ import (
 
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // A message takes no more items when it has this many, or bytes.
@@ -157,10 +158,15 @@ func (r *receiver) run(w *watch, stream submitStream, pause chan struct{}) (fina
 
 // take delivers the outcomes of a message.
 func (r *receiver) take(resp *ledgerv1.SubmitStreamResponse) error {
+	if run := resp.GetRun(); run != nil {
+		if err := r.takeRun(run, resp.GetCheckpoint()); err != nil {
+			return err
+		}
+	}
 	for _, o := range resp.GetOutcomes() {
 		it, floor := r.sent(o.GetSequence())
 		if it == nil {
-			return fmt.Errorf("%w: the server answered statement %d, which waits for no answer", ErrProtocol, o.GetSequence())
+			return answeredUnasked(o.GetSequence())
 		}
 		outcome, err := r.outcome(it, floor, o, resp.GetCheckpoint())
 		if err != nil {
@@ -170,11 +176,64 @@ func (r *receiver) take(resp *ledgerv1.SubmitStreamResponse) error {
 			r.refused = outcome.Refusal
 			continue
 		}
+		r.mu.Lock()
+		delete(r.waiting, it.position)
+		r.mu.Unlock()
 		if err := r.deliver(outcome); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func answeredUnasked(sequence uint64) error {
+	return fmt.Errorf("%w: the server answered statement %d, which waits for no answer", ErrProtocol, sequence)
+}
+
+// takeRun delivers the outcomes of a run, proved.
+func (r *receiver) takeRun(run *ledgerv1.RecordedRun, checkpoint []byte) error {
+	items, floor, err := r.claim(run.GetSequences())
+	if err != nil {
+		return err
+	}
+	cp, err := r.client.history.accept(checkpoint, floor)
+	if err != nil {
+		return fmt.Errorf("a run of %d statements: %w", len(items), err)
+	}
+	envelopes := make([]*tracev1.Envelope, len(items))
+	for i, it := range items {
+		envelopes[i] = it.envelope
+	}
+	receipts, entries, err := verify.VerifyRun(envelopes, &verify.Run{
+		Entries: run.GetEntries(), Proof: run.GetRangeProof(), SignerSPKI: run.GetSignerSpki(),
+	}, cp)
+	if err != nil {
+		return fmt.Errorf("a run of %d statements: %w", len(items), err)
+	}
+	for i, it := range items {
+		recorded := &Recorded{Receipt: receipts[i], Envelope: it.envelope, Entry: entries[i]}
+		if err := r.deliver(Outcome{Position: it.position, Envelope: it.envelope, Recorded: recorded}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim returns the items of a run, which wait no more, and the largest of their
+// floors. Nobody is answered twice.
+func (r *receiver) claim(sequences []uint64) (items []*item, floor uint64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	items = make([]*item, len(sequences))
+	for i, position := range sequences {
+		it := r.waiting[position]
+		if it == nil {
+			return nil, 0, answeredUnasked(position)
+		}
+		delete(r.waiting, position)
+		items[i], floor = it, max(floor, it.floor)
+	}
+	return items, floor, nil
 }
 
 func (r *receiver) sent(position uint64) (it *item, floor uint64) {
@@ -208,10 +267,8 @@ func (r *receiver) outcome(it *item, floor uint64, o *ledgerv1.SubmitOutcome, ch
 	return out, err
 }
 
+// deliver hands on the outcome of an item that waits no more.
 func (r *receiver) deliver(o Outcome) error {
-	r.mu.Lock()
-	delete(r.waiting, o.Position)
-	r.mu.Unlock()
 	r.pace.progress()
 	err := r.each(o)
 	<-r.slots

@@ -163,6 +163,7 @@ func TestRetryableRefusals(t *testing.T) {
 	w := newWorld(t)
 	refusals := 0
 	c := w.dial("acme", lies(liar(func(reply any) {
+		unroll(reply)
 		m, ok := reply.(*ledgerv1.SubmitStreamResponse)
 		for _, o := range m.GetOutcomes() {
 			if ok && refusals < 40 && o.GetSequence()%3 == 0 {
@@ -239,6 +240,7 @@ func TestSwallowedOutcomes(t *testing.T) {
 		cfg.Options = liar(func(reply any) {
 			if m, ok := reply.(*ledgerv1.SubmitStreamResponse); ok && swallowed < 2 {
 				swallowed++
+				unroll(m)
 				m.Outcomes = m.GetOutcomes()[:len(m.GetOutcomes())/2]
 			}
 		})

@@ -14,6 +14,8 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/storetest"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
+	"github.com/magnet-ledger/magnet-ledger/verify/verifytest"
 )
 
 type submitStream = grpc.BidiStreamingClient[ledgerv1.SubmitStreamRequest, ledgerv1.SubmitStreamResponse]
@@ -42,6 +44,21 @@ func (o outcome) receipt() *tracev1.Receipt {
 	return &tracev1.Receipt{Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), Checkpoint: o.checkpoint, SignerSpki: r.GetSignerSpki()}
 }
 
+// unrolled returns the outcomes of a message, those of its run with the rest.
+func unrolled(m *ledgerv1.SubmitStreamResponse) []*ledgerv1.SubmitOutcome {
+	all, run := slices.Clone(m.GetOutcomes()), m.GetRun()
+	if run == nil {
+		return all
+	}
+	common := verify.Run{Entries: run.GetEntries(), Proof: run.GetRangeProof(), SignerSPKI: run.GetSignerSpki()}
+	for i, r := range verifytest.Receipts(&common, m.GetCheckpoint()) {
+		all = append(all, &ledgerv1.SubmitOutcome{Sequence: run.GetSequences()[i], Outcome: &ledgerv1.SubmitOutcome_Recorded{
+			Recorded: &ledgerv1.Recorded{Entry: r.GetEntry(), InclusionPath: r.GetInclusionPath(), SignerSpki: r.GetSignerSpki()},
+		}})
+	}
+	return all
+}
+
 // outcomes receives until there is one outcome for each of n items; two for one
 // item are an error.
 func outcomes(t testing.TB, s submitStream, n int) map[uint64]outcome {
@@ -52,7 +69,7 @@ func outcomes(t testing.TB, s submitStream, n int) map[uint64]outcome {
 		if err != nil {
 			t.Fatalf("after %d of %d outcomes: %v", len(got), n, err)
 		}
-		for _, o := range m.GetOutcomes() {
+		for _, o := range unrolled(m) {
 			if _, twice := got[o.GetSequence()]; twice {
 				t.Errorf("two outcomes for item %d", o.GetSequence())
 			}

@@ -216,7 +216,7 @@ func (st *submitStream) process(ctx context.Context, items []*ledgerv1.SubmitIte
 			results[i].Err = err
 		}
 	}
-	return st.report(ctx, sequences, results)
+	return st.report(sequences, results)
 }
 
 // check checks the items of a message on as many cores as there are.
@@ -258,8 +258,43 @@ func (st *submitStream) refusal(sequence uint64, err error) (*ledgerv1.SubmitOut
 	return &ledgerv1.SubmitOutcome{Sequence: sequence, Outcome: &ledgerv1.SubmitOutcome_Refusal{Refusal: r}}, nil
 }
 
-// report answers results. Outcomes that share a checkpoint share a message.
-func (st *submitStream) report(ctx context.Context, sequences []uint64, results []ledger.Result) error {
+// report answers results: what was recorded now in runs, the rest one by one.
+func (st *submitStream) report(sequences []uint64, results []ledger.Result) error {
+	var others []int
+	recorded, numbers := make([]*ledger.Result, 0, len(results)), make([]uint64, 0, len(results))
+	for i := range results {
+		if r := &results[i]; r.Err == nil && !r.Already {
+			recorded, numbers = append(recorded, r), append(numbers, sequences[i])
+		} else {
+			others = append(others, i)
+		}
+	}
+	if err := st.reportRuns(numbers, recorded); err != nil {
+		return err
+	}
+	return st.reportSingly(others, sequences, results)
+}
+
+func (st *submitStream) reportRuns(sequences []uint64, results []*ledger.Result) error {
+	for len(results) > 0 {
+		run, n, err := ledger.ProveRun(results)
+		if err != nil {
+			return err
+		}
+		err = st.answer(&ledgerv1.SubmitStreamResponse{Checkpoint: run.Checkpoint, Run: &ledgerv1.RecordedRun{
+			Sequences: sequences[:n], Entries: run.Entries, RangeProof: run.Proof, SignerSpki: run.SignerSPKI,
+		}})
+		if err != nil {
+			return err
+		}
+		sequences, results = sequences[n:], results[n:]
+	}
+	return nil
+}
+
+// reportSingly answers the results at some positions. Outcomes that share a
+// checkpoint share a message.
+func (st *submitStream) reportSingly(positions []int, sequences []uint64, results []ledger.Result) error {
 	answer, size := new(ledgerv1.SubmitStreamResponse), 0
 	flush := func() error {
 		if len(answer.GetOutcomes()) == 0 {
@@ -269,7 +304,7 @@ func (st *submitStream) report(ctx context.Context, sequences []uint64, results 
 		answer, size = new(ledgerv1.SubmitStreamResponse), 0
 		return err
 	}
-	for i := range results {
+	for _, i := range positions {
 		outcome, checkpoint, err := st.outcome(sequences[i], &results[i])
 		if err != nil {
 			return err

@@ -247,14 +247,17 @@ func (x *SubmitItem) GetEnvelope() *v1.Envelope {
 	return nil
 }
 
-// SubmitStreamResponse carries outcomes that share a checkpoint.
+// SubmitStreamResponse carries outcomes that share a checkpoint: a run, and
+// others one by one. Either may be absent.
 type SubmitStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The outcomes.
+	// The outcomes that are not of the run.
 	Outcomes []*SubmitOutcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	// The checkpoint of every record in this message; empty when all were
 	// refused.
-	Checkpoint    []byte `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Checkpoint []byte `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Items that this stream has put on record, and that share their proof.
+	Run           *RecordedRun `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,6 +306,107 @@ func (x *SubmitStreamResponse) GetCheckpoint() []byte {
 	return nil
 }
 
+func (x *SubmitStreamResponse) GetRun() *RecordedRun {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+// RecordedRun is the outcome of many items: their statements are on record and
+// durable, were not before, stand one after another on the log and were signed
+// with one key. One proof serves for all, so that an item costs little more
+// than its entry.
+//
+// A receipt for each is rebuilt as follows, which also proves them all. Let lo be
+// the index of the first entry, hi that of the last plus 1, count the size of the
+// checkpoint, and row the leaf hashes of the entries. While count is above 1:
+//
+//   - if lo is odd, the next hash of range_proof goes before the row, and lo falls
+//     by 1;
+//   - if hi is odd and below count, the next hash of range_proof goes behind the
+//     row, and hi rises by 1;
+//   - the hashes of the row, from its beginning, are replaced in pairs by
+//     SHA-256(0x01 || left || right); one that is left over stays at the end;
+//   - lo becomes lo / 2 rounded down, hi and count become half rounded up.
+//
+// The one hash of the row is then the root of the checkpoint, and no hash of
+// range_proof is left. The inclusion path of an entry has, for every turn, the
+// hash in the row at the number that differs from the entry's in the last bit,
+// unless that is count or above; the number, first the index, is halved and
+// rounded down at each turn.
+type RecordedRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sequences of the items, in the order of their entries.
+	Sequences []uint64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
+	// The entries, 82 bytes each, as many as sequences, with consecutive indexes.
+	Entries []byte `protobuf:"bytes,2,opt,name=entries,proto3" json:"entries,omitempty"`
+	// What the tree has beside the entries, 32 bytes each.
+	RangeProof [][]byte `protobuf:"bytes,3,rep,name=range_proof,json=rangeProof,proto3" json:"range_proof,omitempty"`
+	// DER SubjectPublicKeyInfo of the key that signed the envelopes.
+	SignerSpki    []byte `protobuf:"bytes,4,opt,name=signer_spki,json=signerSpki,proto3" json:"signer_spki,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordedRun) Reset() {
+	*x = RecordedRun{}
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordedRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordedRun) ProtoMessage() {}
+
+func (x *RecordedRun) ProtoReflect() protoreflect.Message {
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordedRun.ProtoReflect.Descriptor instead.
+func (*RecordedRun) Descriptor() ([]byte, []int) {
+	return file_magnet_ledger_v1_submission_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RecordedRun) GetSequences() []uint64 {
+	if x != nil {
+		return x.Sequences
+	}
+	return nil
+}
+
+func (x *RecordedRun) GetEntries() []byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *RecordedRun) GetRangeProof() [][]byte {
+	if x != nil {
+		return x.RangeProof
+	}
+	return nil
+}
+
+func (x *RecordedRun) GetSignerSpki() []byte {
+	if x != nil {
+		return x.SignerSpki
+	}
+	return nil
+}
+
 // SubmitOutcome says what became of one item.
 type SubmitOutcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -321,7 +425,7 @@ type SubmitOutcome struct {
 
 func (x *SubmitOutcome) Reset() {
 	*x = SubmitOutcome{}
-	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[5]
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +437,7 @@ func (x *SubmitOutcome) String() string {
 func (*SubmitOutcome) ProtoMessage() {}
 
 func (x *SubmitOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[5]
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +450,7 @@ func (x *SubmitOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOutcome.ProtoReflect.Descriptor instead.
 func (*SubmitOutcome) Descriptor() ([]byte, []int) {
-	return file_magnet_ledger_v1_submission_proto_rawDescGZIP(), []int{5}
+	return file_magnet_ledger_v1_submission_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitOutcome) GetSequence() uint64 {
@@ -419,7 +523,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[6]
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +535,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[6]
+	mi := &file_magnet_ledger_v1_submission_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +548,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_magnet_ledger_v1_submission_proto_rawDescGZIP(), []int{6}
+	return file_magnet_ledger_v1_submission_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Recorded) GetEntry() []byte {
@@ -499,12 +603,20 @@ const file_magnet_ledger_v1_submission_proto_rawDesc = "" +
 	"\n" +
 	"SubmitItem\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12=\n" +
-	"\benvelope\x18\x02 \x01(\v2\x19.magnet.trace.v1.EnvelopeB\x06\xbaH\x03\xc8\x01\x01R\benvelope\"s\n" +
+	"\benvelope\x18\x02 \x01(\v2\x19.magnet.trace.v1.EnvelopeB\x06\xbaH\x03\xc8\x01\x01R\benvelope\"\xa4\x01\n" +
 	"\x14SubmitStreamResponse\x12;\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x1f.magnet.ledger.v1.SubmitOutcomeR\boutcomes\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\fR\n" +
-	"checkpoint\"\xa6\x01\n" +
+	"checkpoint\x12/\n" +
+	"\x03run\x18\x03 \x01(\v2\x1d.magnet.ledger.v1.RecordedRunR\x03run\"\x87\x01\n" +
+	"\vRecordedRun\x12\x1c\n" +
+	"\tsequences\x18\x01 \x03(\x04R\tsequences\x12\x18\n" +
+	"\aentries\x18\x02 \x01(\fR\aentries\x12\x1f\n" +
+	"\vrange_proof\x18\x03 \x03(\fR\n" +
+	"rangeProof\x12\x1f\n" +
+	"\vsigner_spki\x18\x04 \x01(\fR\n" +
+	"signerSpki\"\xa6\x01\n" +
 	"\rSubmitOutcome\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x128\n" +
 	"\brecorded\x18\x02 \x01(\v2\x1a.magnet.ledger.v1.RecordedH\x00R\brecorded\x124\n" +
@@ -533,38 +645,40 @@ func file_magnet_ledger_v1_submission_proto_rawDescGZIP() []byte {
 	return file_magnet_ledger_v1_submission_proto_rawDescData
 }
 
-var file_magnet_ledger_v1_submission_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_magnet_ledger_v1_submission_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_magnet_ledger_v1_submission_proto_goTypes = []any{
 	(*SubmitRequest)(nil),        // 0: magnet.ledger.v1.SubmitRequest
 	(*SubmitResponse)(nil),       // 1: magnet.ledger.v1.SubmitResponse
 	(*SubmitStreamRequest)(nil),  // 2: magnet.ledger.v1.SubmitStreamRequest
 	(*SubmitItem)(nil),           // 3: magnet.ledger.v1.SubmitItem
 	(*SubmitStreamResponse)(nil), // 4: magnet.ledger.v1.SubmitStreamResponse
-	(*SubmitOutcome)(nil),        // 5: magnet.ledger.v1.SubmitOutcome
-	(*Recorded)(nil),             // 6: magnet.ledger.v1.Recorded
-	(*v1.Envelope)(nil),          // 7: magnet.trace.v1.Envelope
-	(*v1.Receipt)(nil),           // 8: magnet.trace.v1.Receipt
-	(*v1.Refusal)(nil),           // 9: magnet.trace.v1.Refusal
+	(*RecordedRun)(nil),          // 5: magnet.ledger.v1.RecordedRun
+	(*SubmitOutcome)(nil),        // 6: magnet.ledger.v1.SubmitOutcome
+	(*Recorded)(nil),             // 7: magnet.ledger.v1.Recorded
+	(*v1.Envelope)(nil),          // 8: magnet.trace.v1.Envelope
+	(*v1.Receipt)(nil),           // 9: magnet.trace.v1.Receipt
+	(*v1.Refusal)(nil),           // 10: magnet.trace.v1.Refusal
 }
 var file_magnet_ledger_v1_submission_proto_depIdxs = []int32{
-	7,  // 0: magnet.ledger.v1.SubmitRequest.envelope:type_name -> magnet.trace.v1.Envelope
-	8,  // 1: magnet.ledger.v1.SubmitResponse.receipt:type_name -> magnet.trace.v1.Receipt
-	7,  // 2: magnet.ledger.v1.SubmitResponse.recorded_envelope:type_name -> magnet.trace.v1.Envelope
+	8,  // 0: magnet.ledger.v1.SubmitRequest.envelope:type_name -> magnet.trace.v1.Envelope
+	9,  // 1: magnet.ledger.v1.SubmitResponse.receipt:type_name -> magnet.trace.v1.Receipt
+	8,  // 2: magnet.ledger.v1.SubmitResponse.recorded_envelope:type_name -> magnet.trace.v1.Envelope
 	3,  // 3: magnet.ledger.v1.SubmitStreamRequest.items:type_name -> magnet.ledger.v1.SubmitItem
-	7,  // 4: magnet.ledger.v1.SubmitItem.envelope:type_name -> magnet.trace.v1.Envelope
-	5,  // 5: magnet.ledger.v1.SubmitStreamResponse.outcomes:type_name -> magnet.ledger.v1.SubmitOutcome
-	6,  // 6: magnet.ledger.v1.SubmitOutcome.recorded:type_name -> magnet.ledger.v1.Recorded
-	9,  // 7: magnet.ledger.v1.SubmitOutcome.refusal:type_name -> magnet.trace.v1.Refusal
-	7,  // 8: magnet.ledger.v1.Recorded.recorded_envelope:type_name -> magnet.trace.v1.Envelope
-	0,  // 9: magnet.ledger.v1.SubmissionService.Submit:input_type -> magnet.ledger.v1.SubmitRequest
-	2,  // 10: magnet.ledger.v1.SubmissionService.SubmitStream:input_type -> magnet.ledger.v1.SubmitStreamRequest
-	1,  // 11: magnet.ledger.v1.SubmissionService.Submit:output_type -> magnet.ledger.v1.SubmitResponse
-	4,  // 12: magnet.ledger.v1.SubmissionService.SubmitStream:output_type -> magnet.ledger.v1.SubmitStreamResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 4: magnet.ledger.v1.SubmitItem.envelope:type_name -> magnet.trace.v1.Envelope
+	6,  // 5: magnet.ledger.v1.SubmitStreamResponse.outcomes:type_name -> magnet.ledger.v1.SubmitOutcome
+	5,  // 6: magnet.ledger.v1.SubmitStreamResponse.run:type_name -> magnet.ledger.v1.RecordedRun
+	7,  // 7: magnet.ledger.v1.SubmitOutcome.recorded:type_name -> magnet.ledger.v1.Recorded
+	10, // 8: magnet.ledger.v1.SubmitOutcome.refusal:type_name -> magnet.trace.v1.Refusal
+	8,  // 9: magnet.ledger.v1.Recorded.recorded_envelope:type_name -> magnet.trace.v1.Envelope
+	0,  // 10: magnet.ledger.v1.SubmissionService.Submit:input_type -> magnet.ledger.v1.SubmitRequest
+	2,  // 11: magnet.ledger.v1.SubmissionService.SubmitStream:input_type -> magnet.ledger.v1.SubmitStreamRequest
+	1,  // 12: magnet.ledger.v1.SubmissionService.Submit:output_type -> magnet.ledger.v1.SubmitResponse
+	4,  // 13: magnet.ledger.v1.SubmissionService.SubmitStream:output_type -> magnet.ledger.v1.SubmitStreamResponse
+	12, // [12:14] is the sub-list for method output_type
+	10, // [10:12] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_magnet_ledger_v1_submission_proto_init() }
@@ -572,7 +686,7 @@ func file_magnet_ledger_v1_submission_proto_init() {
 	if File_magnet_ledger_v1_submission_proto != nil {
 		return
 	}
-	file_magnet_ledger_v1_submission_proto_msgTypes[5].OneofWrappers = []any{
+	file_magnet_ledger_v1_submission_proto_msgTypes[6].OneofWrappers = []any{
 		(*SubmitOutcome_Recorded)(nil),
 		(*SubmitOutcome_Refusal)(nil),
 	}
@@ -582,7 +696,7 @@ func file_magnet_ledger_v1_submission_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_magnet_ledger_v1_submission_proto_rawDesc), len(file_magnet_ledger_v1_submission_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

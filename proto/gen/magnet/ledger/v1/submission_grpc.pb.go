@@ -36,7 +36,8 @@ type SubmissionServiceClient interface {
 	// magnet.trace.v1.Refusal.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitResponse, error)
 	// SubmitStream records many statements. Outcomes come in any order, exactly
-	// one for each item; a refused item does not end the stream. After the
+	// one for each item, by itself or in a run; a refused item does not end the
+	// stream. After the
 	// client closes its side, the remaining outcomes follow, then the end.
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitStreamRequest, SubmitStreamResponse], error)
 }
@@ -85,7 +86,8 @@ type SubmissionServiceServer interface {
 	// magnet.trace.v1.Refusal.
 	Submit(context.Context, *SubmitRequest) (*SubmitResponse, error)
 	// SubmitStream records many statements. Outcomes come in any order, exactly
-	// one for each item; a refused item does not end the stream. After the
+	// one for each item, by itself or in a run; a refused item does not end the
+	// stream. After the
 	// client closes its side, the remaining outcomes follow, then the end.
 	SubmitStream(grpc.BidiStreamingServer[SubmitStreamRequest, SubmitStreamResponse]) error
 	mustEmbedUnimplementedSubmissionServiceServer()

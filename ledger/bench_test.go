@@ -48,6 +48,29 @@ func BenchmarkSubmit(b *testing.B) {
 	}
 }
 
+// BenchmarkCheck checks one-line transactions of batches of 1,024, under one
+// signature each, and such that have a signature of their own.
+func BenchmarkCheck(b *testing.B) {
+	const size = 1024
+	s := newSite(b, "acme")
+	i := s.start()
+	defer i.close()
+	var batches []*tracev1.Envelope
+	for range 16 {
+		batches = append(batches, transactions(s.made, "acme", size)...)
+	}
+	for name, envs := range map[string][]*tracev1.Envelope{"batch": batches, "single": singles(s, size)} {
+		b.Run("signed="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if _, err := i.Check(envs[n%len(envs)], "acme"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkCheckAndSubmit is BenchmarkSubmit with the checks, in the same
 // goroutine: of statements that share a signature, and of such that have one
 // each.

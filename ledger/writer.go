@@ -74,7 +74,7 @@ type signingKey struct {
 // made to this ledger by the caller, and its signature is true under a key
 // registered for the caller. The error is a *custody.Refusal, or ErrDamaged.
 // It costs a signature verification, and for all but the first statement of a
-// batch a few hashes instead.
+// batch about one hash instead.
 func (l *Ledger) Check(env *tracev1.Envelope, caller string) (*Item, error) {
 	sub, err := l.rules.ParseSubmission(env)
 	if err != nil {
@@ -89,7 +89,7 @@ func (l *Ledger) Check(env *tracev1.Envelope, caller string) (*Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := verify.VerifySignature(sub.Payload, key, env.GetSignatureBlock(), l.batches); err != nil {
+	if err := sub.Block.Verify(sub.Payload, key, l.batches); err != nil {
 		return nil, &custody.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_BAD_SIGNATURE, Message: err.Error()}
 	}
 	return &Item{envelope: env, submission: sub, key: key}, nil

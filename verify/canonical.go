@@ -55,13 +55,14 @@ type fieldShape struct {
 	repeated bool
 	oneof    int // 1 + index of its oneof, 0 for none
 	message  *messageShape
-	enum     map[uint64]bool
+	enum     uint64 // set of its numbers
+	scalar   bool   // neither a message nor a string nor bytes
 }
 
 // shapeOf builds the shape of a message and all it may hold. It panics on what
 // the canonical form has no place for: maps, groups, fixed-width and
-// floating-point fields, field numbers above 127. That is a fault of the
-// schema, and every test finds it.
+// floating-point fields, field numbers above 127, enum numbers above 63. That is
+// a fault of the schema, and every test finds it.
 func shapeOf(md protoreflect.MessageDescriptor, known map[protoreflect.FullName]*messageShape) *messageShape {
 	if s := known[md.FullName()]; s != nil {
 		return s
@@ -70,7 +71,7 @@ func shapeOf(md protoreflect.MessageDescriptor, known map[protoreflect.FullName]
 	known[md.FullName()] = s
 	for i := range md.Fields().Len() {
 		fd := md.Fields().Get(i)
-		f := &fieldShape{name: fd.Name(), kind: fd.Kind(), repeated: fd.IsList()}
+		f := &fieldShape{name: fd.Name(), kind: fd.Kind(), repeated: fd.IsList(), scalar: true}
 		if fd.IsMap() {
 			panic("no canonical form for the map " + fd.FullName())
 		}
@@ -79,11 +80,13 @@ func shapeOf(md protoreflect.MessageDescriptor, known map[protoreflect.FullName]
 		}
 		switch fd.Kind() {
 		case protoreflect.MessageKind:
-			f.message = shapeOf(fd.Message(), known)
+			f.message, f.scalar = shapeOf(fd.Message(), known), false
+		case protoreflect.StringKind, protoreflect.BytesKind:
+			f.scalar = false
 		case protoreflect.EnumKind:
 			f.enum = enumNumbers(fd.Enum())
 		case protoreflect.BoolKind, protoreflect.Int32Kind, protoreflect.Int64Kind,
-			protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.StringKind, protoreflect.BytesKind:
+			protoreflect.Uint32Kind, protoreflect.Uint64Kind:
 		default:
 			panic("no canonical form for " + string(fd.FullName()))
 		}
@@ -92,12 +95,15 @@ func shapeOf(md protoreflect.MessageDescriptor, known map[protoreflect.FullName]
 	return s
 }
 
-func enumNumbers(ed protoreflect.EnumDescriptor) map[uint64]bool {
-	m := make(map[uint64]bool, ed.Values().Len())
+func enumNumbers(ed protoreflect.EnumDescriptor) (set uint64) {
 	for i := range ed.Values().Len() {
-		m[uint64(ed.Values().Get(i).Number())] = true
+		n := ed.Values().Get(i).Number()
+		if n < 0 || n > 63 {
+			panic("no canonical form for " + ed.Values().Get(i).FullName())
+		}
+		set |= 1 << n
 	}
-	return m
+	return set
 }
 
 // checkCanonical walks a serialized statement and returns a *FormError at the
@@ -137,10 +143,8 @@ func (w *walker) message(s *messageShape, at, end, depth int) error {
 		}
 		f := s.fields[number]
 		bit := uint64(1) << (number % 64)
-		if !f.repeated || f.kind != protoreflect.MessageKind && f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind {
-			if seen[number/64]&bit != 0 {
-				return w.fail(ErrNotCanonical, start, "field %s stands twice", f.name)
-			}
+		if seen[number/64]&bit != 0 && (f.scalar || !f.repeated) {
+			return w.fail(ErrNotCanonical, start, "field %s stands twice", f.name)
 		}
 		seen[number/64] |= bit
 		if f.oneof != 0 {
@@ -159,9 +163,8 @@ func (w *walker) message(s *messageShape, at, end, depth int) error {
 // field walks the value of one field that begins at at, and returns where the
 // next field begins.
 func (w *walker) field(f *fieldShape, wireType protowire.Type, start, at, end, depth int) (int, error) {
-	scalar := f.kind != protoreflect.MessageKind && f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind
 	want := protowire.BytesType
-	if scalar && !f.repeated {
+	if f.scalar && !f.repeated {
 		want = protowire.VarintType
 	}
 	if wireType != want {
@@ -185,7 +188,7 @@ func (w *walker) field(f *fieldShape, wireType protowire.Type, start, at, end, d
 		if !utf8.Valid(w.b[at:stop]) {
 			err = w.fail(ErrMalformed, at, "field %s is not UTF-8", f.name)
 		}
-	case scalar:
+	case f.scalar:
 		for at < stop && err == nil {
 			at, err = w.scalar(f, at, stop)
 		}
@@ -208,7 +211,7 @@ func (w *walker) scalar(f *fieldShape, at, end int) (int, error) {
 	case protoreflect.Int32Kind:
 		ok = int64(v) == int64(int32(v))
 	case protoreflect.EnumKind:
-		ok = f.enum[v]
+		ok = v < 64 && f.enum>>v&1 != 0
 	}
 	if !ok {
 		return 0, w.fail(ErrNotCanonical, at, "field %s cannot have the value %d", f.name, int64(v))
@@ -218,6 +221,13 @@ func (w *walker) scalar(f *fieldShape, at, end int) (int, error) {
 
 // varint reads a base-128 varint in its shortest form.
 func (w *walker) varint(at, end int) (v uint64, next int, err error) {
+	if at < end && w.b[at] < 0x80 { // most are of one byte
+		return uint64(w.b[at]), at + 1, nil
+	}
+	return w.longVarint(at, end)
+}
+
+func (w *walker) longVarint(at, end int) (v uint64, next int, err error) {
 	for i := at; i < end; i++ {
 		c := w.b[i]
 		if i-at == 9 && c > 1 {

@@ -21,6 +21,9 @@ const (
 // MaxBatch is the most statements that one signature may cover.
 const MaxBatch = 4096
 
+// maxBatchLevels is the height of the tree of the largest batch.
+const maxBatchLevels = 12
+
 const (
 	singleBlockSize = 1 + 1 + 2 + SignatureSize
 	batchBlockSize  = singleBlockSize + 8 + 8
@@ -137,6 +140,11 @@ func VerifySignature(p *Payload, key *PublicKey, block []byte, memory *BatchMemo
 	if err != nil {
 		return err
 	}
+	return s.Verify(p, key, memory)
+}
+
+// Verify is VerifySignature for a block that ParseSignatureBlock returned.
+func (s *SignatureBlock) Verify(p *Payload, key *PublicKey, memory *BatchMemory) error {
 	if s.Algorithm != key.algorithm {
 		return fmt.Errorf("%w: made with %v, the key is for %v", ErrSignature, s.Algorithm, key.algorithm)
 	}
@@ -150,15 +158,15 @@ func VerifySignature(p *Payload, key *PublicKey, block []byte, memory *BatchMemo
 }
 
 func (s *SignatureBlock) verifyBatch(leaf Hash, key *PublicKey, memory *BatchMemory) error {
-	root := s.root(leaf)
-	id := batchIdentity{keyID: key.id, size: s.Size, root: root, signature: [SignatureSize]byte(s.Signature)}
-	if memory.holds(id) {
+	id := batchIdentity{keyID: key.id, size: s.Size, signature: [SignatureSize]byte(s.Signature)}
+	if memory.find(id).holds(s, leaf) {
 		return nil
 	}
+	root := s.root(leaf)
 	if !key.verify(PAE(BatchType, batchBody(s.Size, root)), s.Signature) {
 		return fmt.Errorf("batch: %w", ErrSignature)
 	}
-	memory.add(id)
+	memory.add(id, root)
 	return nil
 }
 

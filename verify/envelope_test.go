@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -268,4 +269,94 @@ func TestBatchMemoryConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestBatchMemoryIsExact verifies statements of batches in any order, sound and
+// altered in every part, with memories of several states: each says of every
+// block what a verifier without a memory says.
+func TestBatchMemoryIsExact(t *testing.T) {
+	s := verifytest.Key("acme")
+	all := batchOf(t, 70)
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 17, 21, 33, 64, 70} {
+		envs := signBatch(t, s, all[:n])
+		memory := verify.NewBatchMemory(2)
+		for range 2 { // not remembered at first, then in part, then fully
+			for _, i := range r.Perm(n) {
+				block := envs[i].GetSignatureBlock()
+				for range 6 {
+					sameWithMemory(t, all[r.IntN(n)], s.Public(), altered(r, block, envs[r.IntN(n)].GetSignatureBlock()), memory)
+				}
+				sameWithMemory(t, all[i], s.Public(), block, memory)
+				for range 6 {
+					sameWithMemory(t, all[i], s.Public(), altered(r, block, envs[r.IntN(n)].GetSignatureBlock()), memory)
+				}
+			}
+		}
+	}
+}
+
+// altered returns a block with something else in it: a flipped bit of the place or
+// path, hashes of the path in another order or out of another block, zeros, or
+// the place of another block.
+func altered(r *rand.Rand, block, other []byte) []byte {
+	const place, path = 68, 84
+	b := bytes.Clone(block)
+	hashes := (len(b) - path) / verify.HashSize
+	at := func() int { return path + r.IntN(hashes)*verify.HashSize }
+	switch kind := r.IntN(6); {
+	case kind == 0:
+		b[place+r.IntN(len(b)-place)] ^= 1 << r.IntN(8)
+	case kind == 1:
+		copy(b[place:path], other[place:path])
+	case kind == 2 && len(other) == len(b):
+		copy(b[place:], other[place:])
+	case hashes == 0:
+	case kind == 3:
+		i, j := at(), at()
+		was := bytes.Clone(b[i : i+verify.HashSize])
+		copy(b[i:], b[j:j+verify.HashSize])
+		copy(b[j:], was)
+	case kind == 4:
+		clear(b[at():][:verify.HashSize])
+	case kind == 5 && len(other) == len(b):
+		i := at()
+		copy(b[i:], other[i:i+verify.HashSize])
+	}
+	return b
+}
+
+func sameWithMemory(t *testing.T, p *verify.Payload, key *verify.PublicKey, block []byte, memory *verify.BatchMemory) {
+	t.Helper()
+	want, got := verify.VerifySignature(p, key, block, nil), verify.VerifySignature(p, key, block, memory)
+	if (want == nil) != (got == nil) || errors.Is(want, verify.ErrMalformed) != errors.Is(got, verify.ErrMalformed) {
+		t.Fatalf("block %x: with a memory %v, without %v", block, got, want)
+	}
+}
+
+// TestBatchMemoryForgetsTrees has more batches in memory than trees: their
+// statements verify none the less, and others do not.
+func TestBatchMemoryForgetsTrees(t *testing.T) {
+	s, memory := verifytest.Key("acme"), verify.NewBatchMemory(1000)
+	payloads := slices.Repeat(batchOf(t, 3), verify.MaxBatch/3)
+	var firsts, lasts [][]byte
+	for i := range 70 { // of which 64 have room
+		envs := signBatch(t, s, payloads[:len(payloads)-i])
+		firsts, lasts = append(firsts, envs[0].GetSignatureBlock()), append(lasts, envs[1].GetSignatureBlock())
+	}
+	for _, b := range firsts {
+		if err := verify.VerifySignature(payloads[0], s.Public(), b, memory); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if batches, trees := memory.Len(), memory.Trees(); batches != 70 || trees < 60 || trees > 66 {
+		t.Errorf("%d batches are remembered, %d trees", batches, trees)
+	}
+	for _, b := range lasts {
+		if err := verify.VerifySignature(payloads[1], s.Public(), b, memory); err != nil {
+			t.Fatal(err)
+		}
+		sameWithMemory(t, payloads[0], s.Public(), b, memory)
+		sameWithMemory(t, payloads[1], s.Public(), flipped(b, len(b)-1), memory)
+	}
 }

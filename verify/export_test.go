@@ -37,3 +37,6 @@ func RangeRoot(first uint64, leaves []Hash, size uint64, proof [][]byte) *Hash {
 	}
 	return &root
 }
+
+// Trees returns of how many batches the tree is remembered.
+func (m *BatchMemory) Trees() int { return len(m.trees) }

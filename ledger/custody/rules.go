@@ -64,6 +64,8 @@ type Submission struct {
 	Payload *verify.Payload
 	// KeyID is the key that signed it.
 	KeyID verify.Hash
+	// Block is its signature block.
+	Block *verify.SignatureBlock
 	// Hash is the statement hash.
 	Hash verify.Hash
 
@@ -72,7 +74,7 @@ type Submission struct {
 
 // ParseSubmission does what needs no state: the envelope is within limits,
 // canonical and made to this ledger. The error is a *Refusal. Key and signature
-// are the caller's to check, with CheckKey and verify.VerifySignature.
+// are the caller's to check, with CheckKey and the block's Verify.
 func (r *Rules) ParseSubmission(env *tracev1.Envelope) (*Submission, error) {
 	if limit := r.parameters.GetMaxPayloadBytes(); len(env.GetPayload()) > int(limit) {
 		return nil, &Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Limit: "max_payload_bytes", LimitValue: uint64(limit),
@@ -101,7 +103,7 @@ func (r *Rules) ParseSubmission(env *tracev1.Envelope) (*Submission, error) {
 		return nil, refuse(tracev1.RefusalReason_REFUSAL_REASON_WRONG_LEDGER, "the statement is made to another ledger; this one is %s", r.ledgerID)
 	}
 	return &Submission{
-		Payload: p, KeyID: keyID,
+		Payload: p, KeyID: keyID, Block: block,
 		Hash:    verify.StatementHash(p.Leaf, keyID, env.GetSignatureBlock()),
 		refusal: CheckStatement(p.Statement, r.parameters),
 	}, nil

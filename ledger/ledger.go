@@ -102,8 +102,9 @@ type Ledger struct {
 	limits  Limits
 	logger  *slog.Logger
 
-	keys    sync.Map // verify.Hash of a key id -> *signingKey; keys never change
-	batches *verify.BatchMemory
+	keys         sync.Map     // verify.Hash of a key id -> *signingKey; keys never change
+	preparedKeys atomic.Int64 // of those
+	batches      *verify.BatchMemory
 
 	cachedTiles  tileCache
 	stateOptions *stateOptions

@@ -70,6 +70,10 @@ type signingKey struct {
 	owner string
 }
 
+// mostPreparedKeys bounds the keys that are made ready for many signatures, to
+// 20 MiB; others take twice the time.
+const mostPreparedKeys = 1024
+
 // Check does what needs no order: the statement is canonical and within limits,
 // made to this ledger by the caller, and its signature is true under a key
 // registered for the caller. The error is a *custody.Refusal, or ErrDamaged.
@@ -112,6 +116,9 @@ func (l *Ledger) signingKey(id verify.Hash, signer string) (*verify.PublicKey, e
 	key, err := verify.ParsePublicKey(k.GetSpki())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", custody.ErrState, err)
+	}
+	if l.preparedKeys.Add(1) <= mostPreparedKeys {
+		key = key.Prepared()
 	}
 	l.keys.Store(id, &signingKey{key: key, owner: signer})
 	return key, nil

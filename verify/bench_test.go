@@ -42,19 +42,28 @@ func BenchmarkParsePayload(b *testing.B) {
 
 func BenchmarkVerifySingle(b *testing.B) {
 	for _, s := range bothSigners() {
-		b.Run(s.Public().Algorithm().String(), func(b *testing.B) {
-			p := oneLinePayload(b)
-			env, err := s.Sign(p)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := verify.VerifySignature(p, s.Public(), env.GetSignatureBlock(), nil); err != nil {
+		for name, key := range map[string]*verify.PublicKey{"": s.Public(), "/prepared": s.Public().Prepared()} {
+			b.Run(key.Algorithm().String()+name, func(b *testing.B) {
+				p := oneLinePayload(b)
+				env, err := s.Sign(p)
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := verify.VerifySignature(p, key, env.GetSignatureBlock(), nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkPrepared(b *testing.B) {
+	key := verifytest.Key("acme").Public()
+	for b.Loop() {
+		key.Prepared()
 	}
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/json"
 
+	"filippo.io/edwards25519"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -40,3 +41,11 @@ func RangeRoot(first uint64, leaves []Hash, size uint64, proof [][]byte) *Hash {
 
 // Trees returns of how many batches the tree is remembered.
 func (m *BatchMemory) Trees() int { return len(m.trees) }
+
+// VerifyMessage checks a signature over a message.
+func VerifyMessage(k *PublicKey, message, signature []byte) bool { return k.verify(message, signature) }
+
+// Multiple multiplies a point by way of its multiples.
+func Multiple(p *edwards25519.Point, width, every int, s *edwards25519.Scalar) *edwards25519.Point {
+	return newMultiples(p, width, every).addTo(edwards25519.NewIdentityPoint(), s)
+}

@@ -65,6 +65,7 @@ type PublicKey struct {
 	id        Hash
 	ed25519   ed25519.PublicKey
 	ecdsa     *ecdsa.PublicKey
+	minus     *multiples // of the negative of the point; nil unless prepared
 }
 
 // ParsePublicKey reads a DER SubjectPublicKeyInfo. It fails with ErrKeyForm
@@ -149,7 +150,13 @@ func (k *PublicKey) verify(message, signature []byte) bool {
 	}
 	if k.algorithm == Ed25519 {
 		identity := [32]byte{1}
-		return !bytes.Equal(signature[:32], identity[:]) && ed25519.Verify(k.ed25519, message, signature)
+		switch {
+		case bytes.Equal(signature[:32], identity[:]):
+			return false
+		case k.minus != nil:
+			return k.verifyPrepared(message, signature)
+		}
+		return ed25519.Verify(k.ed25519, message, signature)
 	}
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 	digest := sha256.Sum256(message)

@@ -107,11 +107,13 @@ func TestVectorsSignatures(t *testing.T) {
 				return
 			}
 			block := verify.SignatureBlock{Form: verify.Single, Algorithm: key.Algorithm(), Signature: v.Signature}
-			err = verify.VerifySignature(parsePayload(t, v.Payload), key, block.AppendBinary(nil), nil)
-			if v.Error != "" {
-				checkClass(t, err, v.Error)
-			} else if err != nil {
-				t.Error(err)
+			for _, key := range []*verify.PublicKey{key, key.Prepared()} {
+				err = verify.VerifySignature(parsePayload(t, v.Payload), key, block.AppendBinary(nil), nil)
+				if v.Error != "" {
+					checkClass(t, err, v.Error)
+				} else if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

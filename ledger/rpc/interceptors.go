@@ -3,8 +3,10 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"path"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/auth"
@@ -51,15 +53,11 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 		return nil, nil, err
 	}
 	recover := recovery.WithRecoveryHandlerContext(s.panicked)
-	logger := logging.LoggerFunc(func(ctx context.Context, level logging.Level, msg string, fields ...any) {
-		s.logger.Log(ctx, slog.Level(level), msg, withoutPrivate(fields)...)
-	})
-	finish := logging.WithLogOnEvents(logging.FinishCall)
 	// A malformed item of a stream is refused by itself and ends nothing.
 	items := protovalidatemw.WithIgnoreMessages((*ledgerv1.SubmitStreamRequest)(nil).ProtoReflect().Type())
 	return []grpc.UnaryServerInterceptor{
 			recovery.UnaryServerInterceptor(recover),
-			logging.UnaryServerInterceptor(logger, finish),
+			s.unaryLog,
 			auth.UnaryServerInterceptor(s.authenticate),
 			s.unaryAccess,
 			unaryViolations,
@@ -67,7 +65,7 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 			recovery.UnaryServerInterceptor(recover),
 		}, []grpc.StreamServerInterceptor{
 			recovery.StreamServerInterceptor(recover),
-			logging.StreamServerInterceptor(logger, finish),
+			s.streamLog,
 			auth.StreamServerInterceptor(s.authenticate),
 			s.streamAccess,
 			streamViolations,
@@ -105,18 +103,32 @@ func (s *Server) guarded(ctx context.Context, fn func() error) (err error) {
 	return fn()
 }
 
-// withoutPrivate drops the fields of a log line that may tell of commerce or of
-// persons: error texts and addresses.
-func withoutPrivate(fields []any) []any {
-	var kept []any
-	for i := 0; i+1 < len(fields); i += 2 {
-		switch name, _ := fields[i].(string); {
-		case name == "grpc.error", strings.HasPrefix(name, "peer."):
-		default:
-			kept = append(kept, fields[i], fields[i+1])
-		}
+func (s *Server) unaryLog(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	began := time.Now()
+	resp, err := next(ctx, req)
+	s.finished(ctx, info.FullMethod, began, err)
+	return resp, err
+}
+
+func (s *Server) streamLog(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	began := time.Now()
+	err := next(srv, stream)
+	s.finished(stream.Context(), info.FullMethod, began, err)
+	return err
+}
+
+// finished logs a call, without what may tell of commerce or of persons: texts of
+// errors, and addresses. It costs next to nothing when nobody wants to know.
+func (s *Server) finished(ctx context.Context, fullMethod string, began time.Time, err error) {
+	code := status.Code(err)
+	level := slog.Level(logging.DefaultServerCodeToLevel(code))
+	if !s.logger.Enabled(ctx, level) {
+		return
 	}
-	return kept
+	service, method := path.Split(fullMethod)
+	s.logger.LogAttrs(ctx, level, "finished call",
+		slog.String("grpc.service", strings.Trim(service, "/")), slog.String("grpc.method", method),
+		slog.String("grpc.code", code.String()), slog.Duration("grpc.time", time.Since(began)))
 }
 
 func checkAccess(method string) error {
@@ -144,7 +156,7 @@ func (s *Server) streamAccess(srv any, stream grpc.ServerStream, info *grpc.Stre
 // from the headers of a call on, not from an interceptor, because those run only
 // when the whole request is there.
 func (s *Server) deadline(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if !s.unary[info.FullMethodName] {
+	if at, ok := ctx.Deadline(); !s.unary[info.FullMethodName] || ok && time.Until(at) <= s.limits.CallTimeout {
 		return ctx, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)

@@ -55,7 +55,7 @@ type Outcome struct {
 func (c *Client) SubmitAll(ctx context.Context, source iter.Seq2[*tracev1.Envelope, error], each func(Outcome) error) error {
 	s := &submission{
 		client: c, each: each,
-		slots: make(chan struct{}, c.window), fresh: make(chan *item), waiting: make(map[uint64]*item),
+		slots: make(chan struct{}, c.window), fresh: make(chan *item, messageItems), waiting: make(map[uint64]*item),
 	}
 	feeding, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -89,7 +89,7 @@ type submission struct {
 	each   func(Outcome) error
 
 	slots     chan struct{} // one for each item that has no outcome
-	fresh     chan *item    // from the source; closed at its end
+	fresh     chan *item    // from the source, a message ahead; closed at its end
 	sourceErr error         // set before fresh is closed
 
 	mu      sync.Mutex

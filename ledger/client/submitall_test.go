@@ -253,6 +253,23 @@ func TestSwallowedOutcomes(t *testing.T) {
 	w.check(envs)
 }
 
+// What the source has ready goes in few messages: it is read ahead while one is
+// sent.
+func TestMessagesAreShared(t *testing.T) {
+	w := newWorld(t)
+	messages, items := 0, 0
+	c := w.dial("acme", lies(liar(func(reply any) {
+		if m, ok := reply.(*ledgerv1.SubmitStreamResponse); ok {
+			messages, items = messages+1, items+len(m.GetRun().GetSequences())
+		}
+	})...))
+	envs := w.envelopes("INV", 4000, 1000)
+	submitAll(t, c, envs)
+	if items != len(envs) || messages > len(envs)/8 {
+		t.Errorf("%d statements were answered in %d messages", items, messages)
+	}
+}
+
 // No more than the window waits for outcomes, however slow they are taken.
 func TestWindow(t *testing.T) {
 	w := newWorld(t)

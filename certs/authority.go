@@ -58,7 +58,7 @@ func NewAuthority(commonName, trustDomain string, notBefore time.Time, lifetime 
 		URIs:                  []*url.URL{uri},
 		NotBefore:             from,
 		NotAfter:              to,
-		KeyUsage:              x509.KeyUsageCertSign,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true,

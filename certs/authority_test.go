@@ -19,7 +19,7 @@ func TestNewAuthorityProfile(t *testing.T) {
 	if !cert.IsCA || !cert.BasicConstraintsValid || cert.MaxPathLen != 0 || !cert.MaxPathLenZero {
 		t.Errorf("basic constraints: CA %v, path length %d", cert.IsCA, cert.MaxPathLen)
 	}
-	if cert.KeyUsage != x509.KeyUsageCertSign {
+	if cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
 		t.Errorf("key usage %b", cert.KeyUsage)
 	}
 	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://ledger.test" {

@@ -49,8 +49,9 @@
 //
 //   - Self-signed; basic constraints critical, CA true, path length 0: it
 //     issues leaves and no further authorities (RFC 5280, 4.2.1.9).
-//   - Key usage critical, keyCertSign alone (4.2.1.3). No CRLs are signed:
-//     certificates are short-lived and suspension is an act on the log.
+//   - Key usage critical, keyCertSign and cRLSign (4.2.1.3; X509-SVID, 4.3). An
+//     authority made before cRLSign was part of the profile serves on, and signs
+//     no CRL.
 //   - A subject common name, which must not be empty (4.1.2.6).
 //   - Its URI has no path (X509-SVID, 3.2). It has no name constraint on URIs:
 //     widely used verifiers (rustls-webpki, Python's cryptography) refuse every
@@ -83,13 +84,23 @@
 //   - A client checks the server's host name as usual, and that its certificate
 //     bears the ledger's SPIFFE id. Either alone is refused.
 //
-// A certificate is judged at the handshake and not again. A server that means
-// an expired or withdrawn certificate to lose access must bound the age of its
-// connections, and ask the log about the participant at each call.
+// crypto/tls judges a certificate at the handshake and not again. A server that
+// means an expired, revoked or no longer trusted certificate to lose access
+// asks [Reloader.CheckPeer] about its open connections now and then, and the log
+// about the participant at each call.
+//
+// # Revocation
+//
+// Certificates are short-lived, and a suspension on the log ends what a
+// participant may do. A certificate whose key was stolen, while its participant
+// goes on with another, is withdrawn by a CRL (RFC 5280, 5): complete, signed by
+// an authority of the same file, without critical extensions, which rules out
+// delta and indirect CRLs. A CRL that is past its next update stays in force,
+// since a revocation has no end: see [Reloader.NextUpdate].
 //
 // # Files
 //
-// Certificates, keys and requests are PEM (RFC 7468): keys as PKCS#8,
+// Certificates, keys, requests and CRLs are PEM (RFC 7468): keys as PKCS#8,
 // requests as PKCS#10. Parsing is strict. A block that cannot be decoded, of
 // another type, or with headers is an error and is never skipped, so that a
 // damaged file of authorities does not become a shorter one.

@@ -17,6 +17,7 @@ const (
 	certificateBlock = "CERTIFICATE"
 	keyBlock         = "PRIVATE KEY"
 	requestBlock     = "CERTIFICATE REQUEST"
+	crlBlock         = "X509 CRL"
 )
 
 // EncodeCertificates writes one PEM block for each certificate, in order: of a

@@ -20,11 +20,12 @@ type Files struct {
 	Certificate string // the chain, leaf first
 	Key         string // its private key
 	CA          string // the authorities that the other end is checked against
+	CRL         string // the CRLs of these authorities; empty for none
 }
 
 // Reloader holds what it last loaded from [Files] and hands it to each new
-// handshake. Connections that stand are left as they are. All methods may be
-// called from several goroutines.
+// handshake. Connections that stand are left as they are; whether they still may
+// stand, CheckPeer tells. All methods may be called from several goroutines.
 type Reloader struct {
 	files    Files
 	parseKey func(pem []byte) (crypto.Signer, error)
@@ -38,6 +39,7 @@ type material struct {
 	digest [sha256.Size]byte // of the files as read
 	pair   tls.Certificate
 	pool   *x509.CertPool
+	crl    *revocations
 	server *tls.Config
 }
 
@@ -80,10 +82,11 @@ func (r *Reloader) Reload() error {
 	return nil
 }
 
-// Run reloads at every interval, which must be positive, until ctx is done, and
-// then returns nil. onError, unless nil, is told of every Reload that did not
-// succeed, from this goroutine; a broken file is told again at each interval.
-func (r *Reloader) Run(ctx context.Context, interval time.Duration, onError func(error)) error {
+// Run reloads at every interval, which must be positive, and whenever wake is
+// sent to, until ctx is done, and then returns nil. reloaded, unless nil, is told
+// the result of every Reload, from this goroutine; a broken file is told again
+// each time.
+func (r *Reloader) Run(ctx context.Context, interval time.Duration, wake <-chan struct{}, reloaded func(error)) error {
 	if interval <= 0 {
 		return fmt.Errorf("reload interval %v is not positive", interval)
 	}
@@ -94,9 +97,10 @@ func (r *Reloader) Run(ctx context.Context, interval time.Duration, onError func
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-wake:
 		}
-		if err := r.Reload(); err != nil && onError != nil {
-			onError(err)
+		if err := r.Reload(); reloaded != nil {
+			reloaded(err)
 		}
 	}
 }
@@ -107,8 +111,40 @@ func (r *Reloader) Leaf() *x509.Certificate {
 	return r.current.Load().pair.Leaf
 }
 
-// ServerConfig is as the function [ServerConfig], with certificate, key and
-// authorities as they are loaded at each handshake.
+// NextUpdate returns when the first of the loaded CRLs should have been replaced
+// by a newer one; zero if there is none, or none says.
+func (r *Reloader) NextUpdate() time.Time {
+	if crl := r.current.Load().crl; crl != nil {
+		return crl.next
+	}
+	return time.Time{}
+}
+
+// CheckPeer judges the client at the other end of a connection that stands by
+// what is loaded now, as a handshake would: its certificate is within its
+// validity at a time, comes from an authority, and no CRL names it. The error is
+// [ErrNoPeerCertificate], [ErrRevoked] or that of crypto/x509.
+func (r *Reloader) CheckPeer(state tls.ConnectionState, now time.Time) error {
+	leaf, err := verifiedLeaf(state)
+	if err != nil {
+		return err
+	}
+	m := r.current.Load()
+	if err := m.crl.check(leaf); err != nil {
+		return err
+	}
+	between := x509.NewCertPool() // as crypto/tls does
+	for _, cert := range state.PeerCertificates[1:] {
+		between.AddCert(cert)
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{
+		Roots: m.pool, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err
+}
+
+// ServerConfig is as the function [ServerConfig], with certificate, key,
+// authorities and CRLs as they are loaded at each handshake.
 func (r *Reloader) ServerConfig() *tls.Config {
 	// Whoever overlooks GetConfigForClient gets a server that trusts nobody.
 	config := ServerConfig(tls.Certificate{}, nil)
@@ -133,7 +169,7 @@ func (r *Reloader) ClientConfig(trustDomain, serverName string) *tls.Config {
 
 // contents are the files as read.
 type contents struct {
-	certificate, key, ca []byte
+	certificate, key, ca, crl []byte
 }
 
 func (f Files) read() (contents, error) {
@@ -141,7 +177,10 @@ func (f Files) read() (contents, error) {
 	for _, file := range []struct {
 		path string
 		data *[]byte
-	}{{f.Certificate, &c.certificate}, {f.Key, &c.key}, {f.CA, &c.ca}} {
+	}{{f.Certificate, &c.certificate}, {f.Key, &c.key}, {f.CA, &c.ca}, {f.CRL, &c.crl}} {
+		if file.path == "" && file.data == &c.crl {
+			continue
+		}
 		data, err := os.ReadFile(file.path)
 		if err != nil {
 			return contents{}, fmt.Errorf("reading TLS files: %w", err)
@@ -154,7 +193,7 @@ func (f Files) read() (contents, error) {
 // digest hashes the hash of each, so that no byte can move between two files.
 func (c contents) digest() [sha256.Size]byte {
 	var sums []byte
-	for _, data := range [][]byte{c.certificate, c.key, c.ca} {
+	for _, data := range [][]byte{c.certificate, c.key, c.ca, c.crl} {
 		sum := sha256.Sum256(data)
 		sums = append(sums, sum[:]...)
 	}
@@ -182,5 +221,22 @@ func (r *Reloader) parse(c contents) (*material, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", r.files.CA, err)
 	}
-	return &material{pair: pair, pool: pool, server: ServerConfig(pair, pool)}, nil
+	m := &material{pair: pair, pool: pool, server: ServerConfig(pair, pool)}
+	if r.files.CRL == "" {
+		return m, nil
+	}
+	if m.crl, err = parseRevocations(c.crl, authorities); err != nil {
+		return nil, fmt.Errorf("loading %s: %w", r.files.CRL, err)
+	}
+	m.server.VerifyConnection = m.checkRevoked
+	return m, nil
+}
+
+// checkRevoked runs after crypto/tls has verified the chain.
+func (m *material) checkRevoked(state tls.ConnectionState) error {
+	leaf, err := verifiedLeaf(state)
+	if err != nil {
+		return err
+	}
+	return m.crl.check(leaf)
 }

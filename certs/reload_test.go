@@ -152,9 +152,10 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var told []error
+		wake := make(chan struct{})
 		done := make(chan error)
 		go func() {
-			done <- reloader.Run(ctx, time.Minute, func(err error) { told = append(told, err) })
+			done <- reloader.Run(ctx, time.Minute, wake, func(err error) { told = append(told, err) })
 		}()
 		must(t, os.Truncate(files.Key, 0))
 		time.Sleep(2*time.Minute + time.Second)
@@ -163,9 +164,9 @@ func TestRun(t *testing.T) {
 			t.Errorf("with a broken key: told %v", told)
 		}
 		ca.WriteFiles(dir, next)
-		time.Sleep(time.Minute)
+		wake <- struct{}{}
 		synctest.Wait()
-		if len(told) != 2 || !reloader.Leaf().Equal(next.Leaf) {
+		if len(told) != 3 || told[2] != nil || !reloader.Leaf().Equal(next.Leaf) {
 			t.Errorf("with new files: told %v", told)
 		}
 		cancel()
@@ -178,7 +179,7 @@ func TestRun(t *testing.T) {
 func TestRunRefusesInterval(t *testing.T) {
 	ca := certstest.New(t, domain)
 	reloader := newReloader(t, ca.WriteFiles(t.TempDir(), ca.Server()))
-	if err := reloader.Run(t.Context(), 0, nil); err == nil {
+	if err := reloader.Run(t.Context(), 0, nil, nil); err == nil {
 		t.Error("an interval of zero was accepted")
 	}
 }

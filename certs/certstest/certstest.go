@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -142,6 +143,22 @@ func (c *CA) WriteFiles(dir string, cert tls.Certificate) certs.Files {
 	c.write(files.Key, key)
 	c.write(files.CA, certs.EncodeCertificates(c.authority.Certificate))
 	return files
+}
+
+// WriteCRL writes a CRL that withdraws certificates to crl.pem in a directory
+// that exists, and returns its path. It is due for replacement in a day.
+func (c *CA) WriteCRL(dir string, revoked ...*x509.Certificate) string {
+	c.t.Helper()
+	var serials []*big.Int
+	for _, cert := range revoked {
+		serials = append(serials, cert.SerialNumber)
+	}
+	now := time.Now()
+	list, err := c.authority.Revoke(now.UnixNano(), now, now.Add(24*time.Hour), serials...)
+	c.check(err)
+	path := filepath.Join(dir, "crl.pem")
+	c.write(path, list)
+	return path
 }
 
 func (c *CA) write(path string, data []byte) {

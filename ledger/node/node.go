@@ -133,7 +133,10 @@ func (n *Node) Serve(ctx context.Context) error {
 		written <- err
 	}()
 	go func() {
-		reloaded <- n.reloader.Run(writing, reloadInterval, func(err error) {
+		reloaded <- n.reloader.Run(writing, reloadInterval, nil, func(err error) {
+			if err == nil {
+				return
+			}
 			n.logger.LogAttrs(ctx, slog.LevelError, "TLS files were not reloaded; the old ones stay in use", slog.Any("error", err))
 		})
 	}()

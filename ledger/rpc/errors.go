@@ -89,6 +89,7 @@ func (s *Server) toStatus(ctx context.Context, err error) error {
 	case errors.Is(err, ledger.ErrOutOfRange):
 		return status.Error(codes.OutOfRange, "the index or size lies beyond the end of the log")
 	case errors.Is(err, ledger.ErrDamaged), errors.Is(err, custody.ErrState):
+		s.metrics.damage.Inc()
 		s.logger.LogAttrs(ctx, slog.LevelError, "stored data is damaged: stop the server, restore from a backup or a follower, and keep the damaged files as evidence", slog.Any("error", err))
 		return status.Error(codes.DataLoss, "stored data is damaged; the operator has been told")
 	}

@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,6 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/magnet-ledger/magnet-ledger/certs/certstest"
 	"github.com/magnet-ledger/magnet-ledger/ledger"
@@ -40,6 +44,10 @@ type world struct {
 	memory       *storetest.Memory   // the store, when it is in memory
 	anchorPath   string
 	limits       rpc.Limits
+	tls          *tls.Config // of the server; nil stands for one of the authority
+	metrics      prometheus.Registerer
+	tracing      trace.TracerProvider
+	ready        func() error
 	ledgerLimits ledger.Limits
 	grace        time.Duration
 
@@ -138,8 +146,13 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	config := w.tls
+	if config == nil {
+		config = w.ca.ServerConfig()
+	}
 	server, err := rpc.New(rpc.Config{
-		Ledger: l, TLS: w.ca.ServerConfig(), TrustDomain: trustDomain, Limits: w.limits, Logger: logger,
+		Ledger: l, TLS: config, TrustDomain: trustDomain, Limits: w.limits, Logger: logger,
+		Metrics: w.metrics, Tracing: w.tracing, Ready: w.ready,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -5,11 +5,8 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
-	"github.com/magnet-ledger/magnet-ledger/certs"
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -22,19 +19,14 @@ type callerKey struct{}
 // authenticate returns the context with the participant that the TLS peer
 // stands for. Whether it is admitted, each method asks the log.
 func (s *Server) authenticate(ctx context.Context) (context.Context, error) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "no peer")
-	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
+	connection := connectionOf(ctx)
+	if connection == nil {
 		return nil, status.Error(codes.Unauthenticated, "mutual TLS is required")
 	}
-	id, err := certs.PeerParticipant(info.State, s.trustDomain)
-	if err != nil {
+	if connection.id == "" {
 		return nil, status.Error(codes.Unauthenticated, "the certificate names no participant of this ledger")
 	}
-	return context.WithValue(ctx, callerKey{}, id), nil
+	return context.WithValue(ctx, callerKey{}, connection.id), nil
 }
 
 func callerID(ctx context.Context) string {

@@ -18,7 +18,6 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 )
@@ -44,9 +43,10 @@ var access = map[string]bool{
 	reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName: true,
 }
 
-// interceptors, from the outside in: a recovery that guards the others,
-// logging, authentication, access, the form of faults that validation finds,
-// validation, and a recovery that lets the log see what a handler's panic became.
+// interceptors, from the outside in: a recovery that guards the others, metrics,
+// logging, authentication, access, limits and the count of outcomes, the form of
+// faults that validation finds, validation, and a recovery that lets the log see
+// what a handler's panic became.
 func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamServerInterceptor, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
@@ -57,17 +57,21 @@ func (s *Server) interceptors() ([]grpc.UnaryServerInterceptor, []grpc.StreamSer
 	items := protovalidatemw.WithIgnoreMessages((*ledgerv1.SubmitStreamRequest)(nil).ProtoReflect().Type())
 	return []grpc.UnaryServerInterceptor{
 			recovery.UnaryServerInterceptor(recover),
+			s.metrics.calls.UnaryServerInterceptor(),
 			s.unaryLog,
 			auth.UnaryServerInterceptor(s.authenticate),
 			s.unaryAccess,
+			s.countUnary,
 			unaryViolations,
 			protovalidatemw.UnaryServerInterceptor(validator),
 			recovery.UnaryServerInterceptor(recover),
 		}, []grpc.StreamServerInterceptor{
 			recovery.StreamServerInterceptor(recover),
+			s.metrics.calls.StreamServerInterceptor(),
 			s.streamLog,
 			auth.StreamServerInterceptor(s.authenticate),
 			s.streamAccess,
+			s.boundStream,
 			streamViolations,
 			protovalidatemw.StreamServerInterceptor(validator, items),
 			recovery.StreamServerInterceptor(recover),
@@ -87,6 +91,7 @@ func streamViolations(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInf
 
 // panicked logs a panic and tells the client nothing of it.
 func (s *Server) panicked(ctx context.Context, p any) error {
+	s.metrics.panics.Inc()
 	s.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	return status.Error(codes.Internal, "internal error")
 }
@@ -150,16 +155,4 @@ func (s *Server) streamAccess(srv any, stream grpc.ServerStream, info *grpc.Stre
 		return err
 	}
 	return next(srv, stream)
-}
-
-// deadline bounds unary calls whose client set no shorter deadline. It counts
-// from the headers of a call on, not from an interceptor, because those run only
-// when the whole request is there.
-func (s *Server) deadline(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if at, ok := ctx.Deadline(); !s.unary[info.FullMethodName] || ok && time.Until(at) <= s.limits.CallTimeout {
-		return ctx, nil
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.limits.CallTimeout)
-	context.AfterFunc(ctx, cancel) // when the call has ended
-	return bounded, nil
 }

@@ -15,11 +15,14 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -30,47 +33,6 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 )
-
-// Limits bound what a peer can make the server hold. Zero values stand for the
-// defaults.
-type Limits struct {
-	// MessageBytes is the largest message; 4 MiB.
-	MessageBytes int
-	// StreamInFlight is how many statements of a stream may await their
-	// outcome; 8,192.
-	StreamInFlight int
-	// ConcurrentStreams is how many calls a connection may have open; 100.
-	ConcurrentStreams uint32
-	// CallTimeout ends a unary call that the client gave no shorter deadline;
-	// 30 s.
-	CallTimeout time.Duration
-	// ConnectionAge ends connections, so that certificates are looked at
-	// again; 30 min.
-	ConnectionAge time.Duration
-}
-
-// answerLimit is above every answer: pages and messages of 1 or 2 MiB, and one
-// more of the largest statement.
-const answerLimit = 4 << 20
-
-func (l Limits) withDefaults() Limits {
-	if l.MessageBytes == 0 {
-		l.MessageBytes = 4 << 20
-	}
-	if l.StreamInFlight == 0 {
-		l.StreamInFlight = 8192
-	}
-	if l.ConcurrentStreams == 0 {
-		l.ConcurrentStreams = 100
-	}
-	if l.CallTimeout == 0 {
-		l.CallTimeout = 30 * time.Second
-	}
-	if l.ConnectionAge == 0 {
-		l.ConnectionAge = 30 * time.Minute
-	}
-	return l
-}
 
 // Config is what a server is made of.
 type Config struct {
@@ -85,16 +47,28 @@ type Config struct {
 	Limits Limits
 	// Logger takes calls and faults, without anything commercial; nil discards.
 	Logger *slog.Logger
+	// Metrics is where the server registers its metrics; nil registers none.
+	Metrics prometheus.Registerer
+	// Tracing takes spans of calls, without anything commercial; nil takes none.
+	Tracing trace.TracerProvider
+	// Ready says why statements would not be recorded now, beside what the
+	// ledger says of itself; nil for no further reasons. It is asked every
+	// second, and must not wait.
+	Ready func() error
 }
 
 // Server serves a ledger. Make it with New.
 type Server struct {
-	ledger      *ledger.Ledger
+	ledger      sharedLedger
 	trustDomain string
 	limits      Limits
+	queue       ledger.Limits
 	logger      *slog.Logger
+	metrics     *metrics
+	ready       func() error
 	tokenKey    [32]byte
 	unary       map[string]bool // methods with a deadline, by full name
+	peers       *peers
 	grpc        *grpc.Server
 	health      *health.Server
 }
@@ -105,11 +79,19 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("the TLS configuration does not demand client certificates")
 	}
 	s := &Server{
-		ledger: cfg.Ledger, trustDomain: cfg.TrustDomain, limits: cfg.Limits.withDefaults(), logger: cfg.Logger, health: health.NewServer(),
+		trustDomain: cfg.TrustDomain, limits: cfg.Limits.withDefaults(), queue: cfg.Ledger.Limits(),
+		logger: slog.New(slog.DiscardHandler), ready: cfg.Ready, health: health.NewServer(),
 	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger != nil {
+		s.logger = slog.New(withRequestID{cfg.Logger.Handler()})
 	}
+	s.peers = newPeers(s)
+	s.ledger = sharedLedger{cfg.Ledger, s.peers}
+	metrics, err := newMetrics(s, cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s.metrics = metrics
 	if _, err := rand.Read(s.tokenKey[:]); err != nil {
 		return nil, err
 	}
@@ -117,18 +99,24 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(cfg.TLS)),
+	options := []grpc.ServerOption{
+		grpc.Creds(handshakes{credentials.NewTLS(cfg.TLS), s.peers}),
 		grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...),
 		grpc.MaxRecvMsgSize(s.limits.MessageBytes), grpc.MaxSendMsgSize(max(s.limits.MessageBytes, answerLimit)),
-		grpc.MaxConcurrentStreams(s.limits.ConcurrentStreams), grpc.MaxHeaderListSize(16<<10),
-		grpc.ConnectionTimeout(5*time.Second), grpc.InTapHandle(s.deadline),
+		//lint:ignore SA1019 what replaces it installs decompressors for the process and removes none
+		grpc.RPCDecompressor(noDecompressor{}),
+		grpc.MaxConcurrentStreams(s.limits.ConcurrentStreams), grpc.MaxHeaderListSize(s.limits.HeaderBytes),
+		grpc.ConnectionTimeout(5 * time.Second), grpc.InTapHandle(s.admit),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: s.limits.ConnectionAge, MaxConnectionAgeGrace: 30 * time.Second,
+			MaxConnectionIdle: s.limits.ConnectionIdle, MaxConnectionAge: s.limits.ConnectionAge, MaxConnectionAgeGrace: s.limits.ConnectionGrace,
 			Time: time.Minute, Timeout: 10 * time.Second,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second}),
-	)
+	}
+	if cfg.Tracing != nil {
+		options = append(options, grpc.StatsHandler(newTracing(cfg.Tracing)))
+	}
+	s.grpc = grpc.NewServer(options...)
 	s.register()
 	return s, nil
 }
@@ -145,7 +133,28 @@ func (s *Server) register() {
 			s.unary["/"+name+"/"+m.Name] = !m.IsClientStream && !m.IsServerStream
 		}
 	}
+	s.metrics.calls.InitializeMetrics(s.grpc)
 	s.setHealth(healthv1.HealthCheckResponse_SERVING)
+}
+
+// noDecompressor stands in the way of gzip, which any package of the process may
+// have registered: a message of some KiB would become one of MessageBytes.
+type noDecompressor struct{}
+
+// Type implements grpc.Decompressor.
+func (noDecompressor) Type() string { return "gzip" }
+
+// Do implements grpc.Decompressor.
+func (noDecompressor) Do(io.Reader) ([]byte, error) {
+	return nil, errors.New("compressed messages are not taken")
+}
+
+// Ready says why statements would not be recorded now; nil if they would.
+func (s *Server) Ready() error {
+	if err := s.ledger.Writable(); err != nil || s.ready == nil {
+		return err
+	}
+	return s.ready()
 }
 
 // setHealth sets what the health service says of submissions; reading is served
@@ -158,18 +167,12 @@ func (s *Server) setHealth(submissions healthv1.HealthCheckResponse_ServingStatu
 }
 
 // Serve answers calls on a listener until the context ends, then lets calls
-// finish for at most grace. When the ledger's writer stops, health says so, and
-// reading goes on.
+// finish for at most grace. While statements would not be recorded, health says
+// so, and reading goes on.
 func (s *Server) Serve(ctx context.Context, lis net.Listener, grace time.Duration) error {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		select {
-		case <-s.ledger.Stopped():
-			s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
-		case <-done:
-		}
-	})
+	wg.Go(func() { s.watch(ctx, done) })
 	wg.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -177,10 +180,35 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener, grace time.Duratio
 		case <-done:
 		}
 	})
-	err := s.grpc.Serve(lis)
+	err := s.grpc.Serve(addressListener{lis, s.peers})
 	close(done)
 	wg.Wait()
 	return err
+}
+
+// watch keeps health true, and looks for connections that should be closed,
+// until done.
+func (s *Server) watch(ctx context.Context, done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	stopped := s.ledger.Stopped()
+	for {
+		select {
+		case now := <-tick.C:
+			s.peers.sweep(now)
+		case <-stopped: // this is told at once
+			stopped = nil
+		case <-done:
+			return
+		}
+		status := healthv1.HealthCheckResponse_SERVING
+		if s.Ready() != nil {
+			status = healthv1.HealthCheckResponse_NOT_SERVING
+		}
+		if ctx.Err() == nil { // else health was shut down
+			s.setHealth(status)
+		}
+	}
 }
 
 // shutDown stops taking calls, waits for those under way, and after grace ends

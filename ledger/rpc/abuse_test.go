@@ -422,7 +422,7 @@ func TestStreamBytes(t *testing.T) {
 }
 
 // TestShareOfQueue: a participant that floods the queue is told that it is full
-// while another one still finds room.
+// while another one still finds its half.
 func TestShareOfQueue(t *testing.T) {
 	w := newWorld(t, withLedgerLimits(ledger.Limits{QueueStatements: 100}))
 	_, release := holdCommits(w)
@@ -443,11 +443,18 @@ func TestShareOfQueue(t *testing.T) {
 		full++
 	}
 	other := w.peer("bolt").stream()
-	send(t, other, 1, w.signed(w.sale("bolt")))
-	time.Sleep(100 * time.Millisecond)
+	for i, st := range w.sales("bolt", 50) {
+		send(t, other, uint64(i), w.signed(st))
+	}
+	time.Sleep(200 * time.Millisecond)
+	if n, _ := w.ledger.Waiting(); n != 100 {
+		t.Errorf("%d statements are queued", n)
+	}
 	release()
-	if o := outcomes(t, other, 1)[1]; o.GetRecorded() == nil {
-		t.Errorf("the other one got %v", o)
+	for seq, o := range outcomes(t, other, 50) {
+		if o.GetRecorded() == nil {
+			t.Errorf("item %d of the other one: %v", seq, o)
+		}
 	}
 	for seq, o := range outcomes(t, greedy, len(flood)-full) {
 		if o.GetRecorded() == nil {

@@ -33,6 +33,7 @@ type party struct {
 	connections, calls, reads int
 	readRate, statementRate   *rate.Limiter
 	queuedItems, queuedBytes  int64
+	turnedAway                time.Time // from the queue
 }
 
 func newPeers(s *Server) *peers {
@@ -133,18 +134,27 @@ func soon(l *rate.Limiter) time.Duration {
 	return wait
 }
 
-// enter takes room in the queue for statements of a participant. It may hold as
-// much of the queue as is free: one greedy participant half of it, two a third
-// each, and whoever comes next finds room.
+// enter takes room in the queue for statements of a participant. While half of
+// the queue is free, everybody finds room. After that a participant may hold an
+// equal share, of all who have something in the queue or were turned away a
+// moment ago, and half at most: whoever comes next finds room, however greedy
+// the others are.
 func (p *peers) enter(of *party, items, bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var allItems, allBytes int64
+	now := time.Now()
+	var active, allItems, allBytes int64
 	for _, other := range p.parties {
 		allItems, allBytes = allItems+other.queuedItems, allBytes+other.queuedBytes
+		if other == of || other.queuedItems > 0 || now.Sub(other.turnedAway) < time.Second {
+			active++
+		}
 	}
-	l := p.server.queue
-	if of.queuedItems > 0 && (of.queuedItems+items > l.QueueStatements-allItems || of.queuedBytes+bytes > l.QueueBytes-allBytes) {
+	l, n := p.server.queue, max(active, 2)
+	roomy := allItems+items <= l.QueueStatements/2 && allBytes+bytes <= l.QueueBytes/2
+	fair := of.queuedItems+items <= l.QueueStatements/n && of.queuedBytes+bytes <= l.QueueBytes/n
+	if of.queuedItems > 0 && !roomy && !fair {
+		of.turnedAway = now
 		return false
 	}
 	of.queuedItems, of.queuedBytes = of.queuedItems+items, of.queuedBytes+bytes
@@ -155,6 +165,13 @@ func (p *peers) leave(of *party, items, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of.queuedItems, of.queuedBytes = of.queuedItems-items, of.queuedBytes-bytes
+}
+
+// turnAway notes that a participant found the queue full.
+func (p *peers) turnAway(of *party) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of.turnedAway = time.Now()
 }
 
 // sweep closes connections whose answers nobody takes, and forgets who uses

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
@@ -13,9 +14,9 @@ type sharedLedger struct {
 	peers *peers
 }
 
-// errShare says that a participant has its share of the queue, and its answer
-// has the form of that of a full queue.
-var errShare = fmt.Errorf("%w: limit %s: the participant holds as much of the queue as is free", ledger.ErrQueueFull, limitQueue)
+// errShare says that a participant has its share of the queue; a client is told
+// as of a full queue.
+var errShare = fmt.Errorf("%w: limit %s: the participant has its share of the queue", ledger.ErrQueueFull, limitQueue)
 
 // Submit is as that of ledger.Ledger. The error may be errShare, too.
 func (l sharedLedger) Submit(ctx context.Context, items []*ledger.Item) ([]ledger.Result, error) {
@@ -33,5 +34,9 @@ func (l sharedLedger) Submit(ctx context.Context, items []*ledger.Item) ([]ledge
 		return nil, errShare
 	}
 	defer l.peers.leave(party, n, bytes)
-	return l.Ledger.Submit(ctx, items)
+	results, err := l.Ledger.Submit(ctx, items)
+	if errors.Is(err, ledger.ErrQueueFull) {
+		l.peers.turnAway(party)
+	}
+	return results, err
 }

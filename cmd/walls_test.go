@@ -57,6 +57,8 @@ func TestWallsOfImports(t *testing.T) {
 		{"github.com/grpc-ecosystem/", []string{"ledger/rpc"}},
 		{"google.golang.org/grpc", []string{"ledger/rpc", "ledger/client", "proto/gen/", "cmd/"}},
 		{"filippo.io/age", []string{"ledger/keyfile"}},
+		{"github.com/prometheus/", []string{"ledger/rpc", "ledger/node"}},
+		{"go.opentelemetry.io/", []string{"ledger/rpc", "ledger/node"}},
 		{module + "cmd/", nil},
 	} {
 		for _, edge := range imports {

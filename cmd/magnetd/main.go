@@ -5,7 +5,8 @@
 //
 // The configuration, and all else that it needs, is made by `magnet init`. It
 // stops on SIGINT and SIGTERM, letting calls under way finish, and exits with 0,
-// or with 1 when it could not start or its writer failed.
+// or with 1 when it could not start or its writer failed. On SIGHUP it reads its
+// TLS files again at once. What its alarms mean and what to do, RUNBOOK.md says.
 package main
 
 import (
@@ -68,11 +69,27 @@ func serve(ctx context.Context, config string) error {
 	if err != nil {
 		return err
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				n.Reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	v := n.Ledger().View()
 	logger.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("address", n.Addr()),
 		slog.String("origin", n.Ledger().Genesis().Log.Origin()), slog.String("ledger_id", n.Ledger().Genesis().Log.ID().String()),
 		slog.Uint64("size", v.Size()))
 	v.Close()
+	if address := n.MonitorAddr(); address != "" {
+		logger.LogAttrs(ctx, slog.LevelInfo, "monitor", slog.String("address", address))
+	}
 	if err := n.Serve(ctx); err != nil {
 		return err
 	}

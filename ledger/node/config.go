@@ -4,9 +4,12 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -35,6 +38,8 @@ type Config struct {
 	TLS TLSConfig `yaml:"tls"`
 	// Limits bound what peers can use. What is absent has its default.
 	Limits LimitsConfig `yaml:"limits,omitempty"`
+	// Monitor is where the operator looks.
+	Monitor MonitorConfig `yaml:"monitor,omitempty"`
 	// Log says how to log.
 	Log LogConfig `yaml:"log,omitempty"`
 	// ShutdownGrace is how long calls under way may take when the server stops;
@@ -42,28 +47,69 @@ type Config struct {
 	ShutdownGrace time.Duration `yaml:"shutdown_grace,omitempty"`
 }
 
-// TLSConfig are PEM files. They are read again while the server runs.
+// TLSConfig are PEM files. They are read again while the server runs, at every
+// check interval and on SIGHUP, and what is no longer good by the new ones loses
+// its open connections then. Files that cannot be taken over change nothing.
 type TLSConfig struct {
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
-	ClientCA    string `yaml:"client_ca"`
+	// ClientCA are the authorities of participants.
+	ClientCA string `yaml:"client_ca"`
+	// CRL are revocation lists of these authorities; none if absent.
+	CRL string `yaml:"crl,omitempty"`
+	// CheckInterval is how long a change of the files, or the end of a
+	// certificate, may take to have effect; 10 s if absent.
+	CheckInterval time.Duration `yaml:"check_interval,omitempty"`
+}
+
+// MonitorConfig is an address for the operator, over plain HTTP: /metrics for
+// Prometheus, /healthz (questions are answered) and /readyz (statements are
+// recorded). Whoever reaches it can read how much is submitted, not by whom.
+type MonitorConfig struct {
+	// Listen is host:port, of loopback or of a network that only the operator
+	// is on; port 0 takes any. Absent, there is no such address.
+	Listen string `yaml:"listen,omitempty"`
+	// Profiles serves /debug/pprof/, too, which needs a loopback address.
+	Profiles bool `yaml:"profiles,omitempty"`
 }
 
 // LimitsConfig are limits of transport; those that decide what is recorded are
-// on the log.
+// on the log. They have the names of rpc.Limits and ledger.Limits, where each is
+// described with its default.
 type LimitsConfig struct {
-	MessageBytes      int           `yaml:"message_bytes,omitempty"`
-	StreamInFlight    int           `yaml:"stream_in_flight,omitempty"`
-	ConcurrentStreams uint32        `yaml:"concurrent_streams,omitempty"`
-	CallTimeout       time.Duration `yaml:"call_timeout,omitempty"`
-	ConnectionAge     time.Duration `yaml:"connection_age,omitempty"`
-	Connections       int           `yaml:"connections,omitempty"`
-	QueueStatements   int64         `yaml:"queue_statements,omitempty"`
-	QueueBytes        int64         `yaml:"queue_bytes,omitempty"`
-	CommitStatements  int           `yaml:"commit_statements,omitempty"`
-	ClockBehind       time.Duration `yaml:"clock_behind,omitempty"`
-	MinFreeBytes      int64         `yaml:"min_free_bytes,omitempty"`
-	MemoryBytes       int64         `yaml:"memory_bytes,omitempty"`
+	// Of messages and calls.
+	MessageBytes   int           `yaml:"message_bytes,omitempty"`    // 4 MiB
+	HeaderBytes    uint32        `yaml:"header_bytes,omitempty"`     // 16 KiB
+	StreamInFlight int           `yaml:"stream_in_flight,omitempty"` // 8,192
+	StreamBytes    int           `yaml:"stream_bytes,omitempty"`     // 16 MiB
+	CallTimeout    time.Duration `yaml:"call_timeout,omitempty"`     // 30 s
+	StreamIdle     time.Duration `yaml:"stream_idle,omitempty"`      // 5 min
+	SendTimeout    time.Duration `yaml:"send_timeout,omitempty"`     // 1 min
+
+	// Of connections. Beyond Connections a new one waits.
+	Connections               int           `yaml:"connections,omitempty"`                 // 1,024
+	ConnectionsPerAddress     int           `yaml:"connections_per_address,omitempty"`     // 128
+	ConnectionsPerParticipant int           `yaml:"connections_per_participant,omitempty"` // 32
+	ConcurrentStreams         uint32        `yaml:"concurrent_streams,omitempty"`          // 100
+	ConnectionAge             time.Duration `yaml:"connection_age,omitempty"`              // 30 min
+	ConnectionGrace           time.Duration `yaml:"connection_grace,omitempty"`            // 30 s
+	ConnectionIdle            time.Duration `yaml:"connection_idle,omitempty"`             // 5 min
+
+	// Of each participant.
+	CallsPerParticipant int     `yaml:"calls_per_participant,omitempty"` // 512
+	ReadsPerParticipant int     `yaml:"reads_per_participant,omitempty"` // 64
+	ReadsPerSecond      float64 `yaml:"reads_per_second,omitempty"`      // none
+	StatementsPerSecond float64 `yaml:"statements_per_second,omitempty"` // none
+
+	// Of the writer. MinFreeBytes is what the disk must have free.
+	QueueStatements  int64         `yaml:"queue_statements,omitempty"`  // 16,384
+	QueueBytes       int64         `yaml:"queue_bytes,omitempty"`       // 64 MiB
+	CommitStatements int           `yaml:"commit_statements,omitempty"` // 2,048
+	ClockBehind      time.Duration `yaml:"clock_behind,omitempty"`      // 10 s
+	MinFreeBytes     int64         `yaml:"min_free_bytes,omitempty"`    // 1 GiB
+
+	// MemoryBytes is what Go's memory should stay below.
+	MemoryBytes int64 `yaml:"memory_bytes,omitempty"` // 768 MiB
 }
 
 // LogConfig says how to log to standard error.
@@ -76,8 +122,13 @@ type LogConfig struct {
 
 func (l LimitsConfig) rpc() rpc.Limits {
 	return rpc.Limits{
-		MessageBytes: l.MessageBytes, StreamInFlight: l.StreamInFlight, ConcurrentStreams: l.ConcurrentStreams,
-		CallTimeout: l.CallTimeout, ConnectionAge: l.ConnectionAge,
+		MessageBytes: l.MessageBytes, HeaderBytes: l.HeaderBytes, StreamInFlight: l.StreamInFlight, StreamBytes: l.StreamBytes,
+		CallTimeout: l.CallTimeout, StreamIdle: l.StreamIdle, SendTimeout: l.SendTimeout,
+		ConnectionsPerAddress: l.ConnectionsPerAddress, ConnectionsPerParticipant: l.ConnectionsPerParticipant,
+		ConcurrentStreams: l.ConcurrentStreams,
+		ConnectionAge:     l.ConnectionAge, ConnectionGrace: l.ConnectionGrace, ConnectionIdle: l.ConnectionIdle,
+		CallsPerParticipant: l.CallsPerParticipant, ReadsPerParticipant: l.ReadsPerParticipant,
+		ReadsPerSecond: l.ReadsPerSecond, StatementsPerSecond: l.StatementsPerSecond,
 	}
 }
 
@@ -106,12 +157,31 @@ func ReadConfig(path string) (*Config, error) {
 			return nil, fmt.Errorf("reading configuration %s: %s is missing", path, field.name)
 		}
 	}
-	for _, p := range []*string{&c.DataDir, &c.Genesis, &c.CheckpointKey, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA} {
-		if !filepath.IsAbs(*p) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("reading configuration %s: %w", path, err)
+	}
+	for _, p := range []*string{&c.DataDir, &c.Genesis, &c.CheckpointKey, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA, &c.TLS.CRL} {
+		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
 	}
 	return c, nil
+}
+
+// check refuses negative limits and intervals, which would be none or worse.
+func (c *Config) check() error {
+	l := reflect.ValueOf(c.Limits)
+	for i := range l.NumField() {
+		name, _, _ := strings.Cut(l.Type().Field(i).Tag.Get("yaml"), ",")
+		negative := l.Field(i).CanInt() && l.Field(i).Int() < 0 || l.Field(i).CanFloat() && !(l.Field(i).Float() >= 0)
+		if negative {
+			return fmt.Errorf("limits.%s is negative", name)
+		}
+	}
+	if c.TLS.CheckInterval < 0 || c.ShutdownGrace < 0 {
+		return errors.New("tls.check_interval or shutdown_grace is negative")
+	}
+	return nil
 }
 
 // Write writes the configuration to a new file.

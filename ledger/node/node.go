@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +13,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/magnet-ledger/magnet-ledger/certs"
 	"github.com/magnet-ledger/magnet-ledger/ledger"
@@ -20,8 +24,8 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/rpc"
 )
 
-// reloadInterval is how often the files of the certificate are looked at.
-const reloadInterval = 30 * time.Second
+// defaultCheckInterval is how often the TLS files are looked at.
+const defaultCheckInterval = 10 * time.Second
 
 // defaultConnections is how many connections may be open at once.
 const defaultConnections = 1024
@@ -37,12 +41,19 @@ type Node struct {
 	server   *rpc.Server
 	reloader *certs.Reloader
 	listener net.Listener
+	metrics  *metrics
+	monitor  *monitor              // nil if there is none
+	tracing  *trace.TracerProvider // nil if there is none
+	reload   chan struct{}
+
+	tlsFault string // owned by the goroutine that reloads, like leaf
+	leaf     *x509.Certificate
 }
 
 // Open opens the ledger in the data directory, or founds it there, and begins to
 // listen. Nothing is answered before Serve.
 func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog.Logger) (_ *Node, err error) {
-	n := &Node{cfg: cfg, logger: logger}
+	n := &Node{cfg: cfg, logger: logger, metrics: newMetrics(), reload: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -54,7 +65,12 @@ func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog
 	if err := n.openLedger(ctx, ask); err != nil {
 		return nil, err
 	}
-	if err := n.openServer(ask); err != nil {
+	if err := n.openServer(ctx, ask); err != nil {
+		return nil, err
+	}
+	n.lookAtSpace()
+	n.metrics.observe(n)
+	if err := n.openMonitor(); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -80,23 +96,31 @@ func (n *Node) openLedger(ctx context.Context, ask keyfile.Passphrase) (err erro
 		return err
 	}
 	n.ledger, err = ledger.Open(ctx, ledger.Config{
-		Store: n.store, Anchor: n.anchor, Bootstrap: bootstrap, CheckpointSigner: signer,
+		Store: measuredStore{n.store, n.metrics}, Anchor: measuredAnchor{n.anchor, n.metrics}, Bootstrap: bootstrap, CheckpointSigner: signer,
 		Limits: n.cfg.Limits.ledger(), Logger: n.logger,
 	})
 	return err
 }
 
-func (n *Node) openServer(ask keyfile.Passphrase) (err error) {
+func (n *Node) openServer(ctx context.Context, ask keyfile.Passphrase) (err error) {
 	n.reloader, err = certs.NewReloader(certs.Files{
-		Certificate: n.cfg.TLS.Certificate, Key: n.cfg.TLS.Key, CA: n.cfg.TLS.ClientCA,
+		Certificate: n.cfg.TLS.Certificate, Key: n.cfg.TLS.Key, CA: n.cfg.TLS.ClientCA, CRL: n.cfg.TLS.CRL,
 	}, func([]byte) (crypto.Signer, error) { return keyfile.ReadSigner(n.cfg.TLS.Key, ask) })
 	if err != nil {
 		return fmt.Errorf("reading TLS files: %w", err)
 	}
-	n.server, err = rpc.New(rpc.Config{
+	n.leaf = n.reloader.Leaf()
+	if n.tracing, err = newTracing(ctx, n.logger); err != nil {
+		return err
+	}
+	cfg := rpc.Config{
 		Ledger: n.ledger, TLS: n.reloader.ServerConfig(), TrustDomain: n.cfg.TrustDomain,
-		Limits: n.cfg.Limits.rpc(), Logger: n.logger,
-	})
+		Limits: n.cfg.Limits.rpc(), Logger: n.logger, Metrics: n.metrics.registry, Ready: n.ready,
+	}
+	if n.tracing != nil {
+		cfg.Tracing = n.tracing
+	}
+	n.server, err = rpc.New(cfg)
 	if err != nil {
 		return fmt.Errorf("making server: %w", err)
 	}
@@ -115,6 +139,23 @@ func (n *Node) openServer(ask keyfile.Passphrase) (err error) {
 // Addr returns the address that the node listens on.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
+// MonitorAddr returns the address of the monitor, empty if there is none.
+func (n *Node) MonitorAddr() string {
+	if n.monitor == nil {
+		return ""
+	}
+	return n.monitor.listener.Addr().String()
+}
+
+// Reload has the TLS files read now, rather than at the next interval, and open
+// connections judged by them. It does not wait. Safe for concurrent use.
+func (n *Node) Reload() {
+	select {
+	case n.reload <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
 // Ledger returns the open ledger.
 func (n *Node) Ledger() *ledger.Ledger { return n.ledger }
 
@@ -124,7 +165,7 @@ func (n *Node) Ledger() *ledger.Ledger { return n.ledger }
 func (n *Node) Serve(ctx context.Context) error {
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWriting()
-	written, reloaded := make(chan error, 1), make(chan error, 1)
+	written, others := make(chan error, 1), new(errgroup.Group)
 	go func() {
 		err := n.ledger.Run(writing)
 		if err != nil {
@@ -132,18 +173,48 @@ func (n *Node) Serve(ctx context.Context) error {
 		}
 		written <- err
 	}()
-	go func() {
-		reloaded <- n.reloader.Run(writing, reloadInterval, nil, func(err error) {
-			if err == nil {
-				return
+	interval := n.cfg.TLS.CheckInterval
+	if interval == 0 {
+		interval = defaultCheckInterval
+	}
+	others.Go(func() error {
+		return n.reloader.Run(writing, interval, n.reload, func(err error) { n.reloaded(ctx, err) })
+	})
+	others.Go(func() error { n.watchSpace(writing); return nil })
+	if n.monitor != nil {
+		others.Go(func() error {
+			err := n.monitor.serve(writing)
+			if err != nil {
+				n.logger.LogAttrs(ctx, slog.LevelError, "the monitor has stopped; the ledger is served", slog.Any("error", err))
 			}
-			n.logger.LogAttrs(ctx, slog.LevelError, "TLS files were not reloaded; the old ones stay in use", slog.Any("error", err))
+			return err
 		})
-	}()
+	}
 	err := n.server.Serve(ctx, n.listener, n.cfg.ShutdownGrace)
 	n.listener = nil // closed by Serve
 	stopWriting()
-	return errors.Join(err, <-written, <-reloaded, n.Close())
+	return errors.Join(err, <-written, others.Wait(), n.Close())
+}
+
+// reloaded tells the operator what became of the TLS files, once for each
+// change, and judges open connections, whose certificates may have ended even if
+// no file changed.
+func (n *Node) reloaded(ctx context.Context, err error) {
+	fault := ""
+	n.metrics.tlsFault.Set(0)
+	if err != nil {
+		fault = err.Error()
+		n.metrics.tlsFault.Set(1)
+	}
+	if fault != "" && fault != n.tlsFault {
+		n.logger.LogAttrs(ctx, slog.LevelError, "TLS files were not reloaded; the old ones stay in use", slog.Any("error", err))
+	}
+	n.tlsFault = fault
+	if leaf := n.reloader.Leaf(); leaf != n.leaf {
+		n.leaf = leaf
+		n.logger.LogAttrs(ctx, slog.LevelInfo, "TLS files were reloaded", slog.Time("certificate_ends", leaf.NotAfter))
+	}
+	n.server.CheckPeers(func(state tls.ConnectionState) error { return n.reloader.CheckPeer(state, time.Now()) })
 }
 
 // Close releases what Open opened. After Serve it has nothing left to do.
@@ -151,6 +222,16 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.listener != nil {
 		errs = append(errs, n.listener.Close())
+	}
+	if n.monitor != nil {
+		errs = append(errs, n.monitor.close())
+	}
+	if n.tracing != nil {
+		flush, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := n.tracing.Shutdown(flush); err != nil {
+			n.logger.Warn("the last traces were not exported", slog.Any("error", err))
+		}
 	}
 	if n.ledger != nil {
 		n.ledger.Close()
@@ -161,6 +242,6 @@ func (n *Node) Close() error {
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}
-	n.listener, n.ledger, n.anchor, n.store = nil, nil, nil, nil
+	n.listener, n.monitor, n.tracing, n.ledger, n.anchor, n.store = nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }

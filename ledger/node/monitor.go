@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// monitor serves what an operator looks at, over plain HTTP on an address of its
+// own: /metrics, /healthz, /readyz and, if configured, /debug/pprof/.
+type monitor struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// openMonitor begins to listen, if the configuration has an address.
+func (n *Node) openMonitor() error {
+	c := n.cfg.Monitor
+	if c.Listen == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for the monitor: %w", err)
+	}
+	mux := http.NewServeMux()
+	if c.Profiles {
+		if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+			return errors.Join(fmt.Errorf("monitor.profiles: %s is not a loopback address, and profiles tell what is in memory", c.Listen), listener.Close())
+		}
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.HandleFunc("GET /healthz", answer(n.alive))
+	mux.HandleFunc("GET /readyz", answer(n.server.Ready))
+	n.monitor = &monitor{listener, &http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelWarn),
+	}}
+	return nil
+}
+
+// answer says "ok", or why not.
+func answer(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if err := check(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, err)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	}
+}
+
+// alive says why questions would not be answered: the end of the log cannot be
+// read, or is damaged.
+func (n *Node) alive() error {
+	v := n.ledger.View()
+	defer v.Close()
+	_, err := v.Record(v.Size() - 1)
+	return err
+}
+
+// serve answers until the context ends. No answer is under way when it returns:
+// the ledger is closed then.
+func (m *monitor) serve(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- m.server.Serve(m.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving the monitor: %w", err)
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := m.server.Shutdown(patience); err != nil {
+		m.server.Close() // a profile is being taken
+	}
+	<-served
+	return nil
+}
+
+// close closes a monitor that need not have served.
+func (m *monitor) close() error {
+	if err := m.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

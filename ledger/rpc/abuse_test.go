@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -386,16 +385,15 @@ func TestUnreadAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(3 * time.Second) // the server looks every second
+	for start := time.Now(); !strings.Contains(w.logs.String(), "a client does not take its answers"); time.Sleep(50 * time.Millisecond) {
+		if time.Since(start) > callTimeout {
+			t.Fatal("the connection stands")
+		}
+	}
 	for err == nil {
 		err = s.RecvMsg(new(emptypb.Empty))
 	}
-	if codeIs(t, err, codes.Unavailable); errors.Is(err, io.EOF) {
-		t.Error("the answer was there to the end")
-	}
-	if !strings.Contains(w.logs.String(), "a client does not take its answers") {
-		t.Error("it is not logged")
-	}
+	codeIs(t, err, codes.Unavailable)
 }
 
 // TestStreamBytes: a stream is read no further while what it sent awaits its

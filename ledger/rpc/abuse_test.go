@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -458,5 +460,40 @@ func TestShareOfQueue(t *testing.T) {
 		if o.GetRecorded() == nil {
 			t.Errorf("item %d: %v", seq, o)
 		}
+	}
+}
+
+// TestFloodLeavesCores: however many streams a participant has, no more of its
+// statements are checked at once than there are cores, so that others are not
+// the last of a long row. With a flood that was not so, every answer took a tenth
+// of a second and more.
+func TestFloodLeavesCores(t *testing.T) {
+	w := newWorld(t)
+	envs := make([]*tracev1.Envelope, 30)
+	for i := range envs {
+		envs[i] = w.signed(w.sale("acme"))
+	}
+	greedy := w.peer("acme")
+	var checked atomic.Int64
+	let := make(chan struct{})
+	w.memory.OnRead(func(int) error { // of acme's key, which was not used yet
+		checked.Add(1)
+		<-let
+		return nil
+	})
+	var streams []submitStream
+	for i, env := range envs {
+		s := greedy.stream()
+		send(t, s, uint64(i), env)
+		streams = append(streams, s)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if n := int(checked.Load()); n == 0 || n > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d are checked at once, on %d cores", n, runtime.GOMAXPROCS(0))
+	}
+	w.memory.OnRead(nil)
+	close(let)
+	for _, s := range streams {
+		outcomes(t, s, 1)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ type party struct {
 	connections, calls, reads int
 	readRate, statementRate   *rate.Limiter
 	queuedItems, queuedBytes  int64
-	turnedAway                time.Time // from the queue
+	turnedAway                time.Time     // from the queue
+	checking                  chan struct{} // holds one for each statement that is checked
 }
 
 func newPeers(s *Server) *peers {
@@ -45,7 +47,7 @@ func (p *peers) party(id string) *party {
 	known := p.parties[id]
 	if known == nil {
 		l := p.server.limits
-		known = &party{readRate: limiter(l.ReadsPerSecond, 1), statementRate: limiter(l.StatementsPerSecond, maxItems)}
+		known = &party{readRate: limiter(l.ReadsPerSecond, 1), statementRate: limiter(l.StatementsPerSecond, maxItems), checking: make(chan struct{}, runtime.GOMAXPROCS(0))}
 		p.parties[id] = known
 	}
 	return known
@@ -165,6 +167,13 @@ func (p *peers) leave(of *party, items, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of.queuedItems, of.queuedBytes = of.queuedItems-items, of.queuedBytes-bytes
+}
+
+// checking returns what holds the statements of a participant that are checked.
+func (p *peers) checking(id string) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.party(id).checking
 }
 
 // turnAway notes that a participant found the queue full.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
 
 // sharedLedger is a ledger of whose queue each participant has its share.
@@ -39,4 +40,14 @@ func (l sharedLedger) Submit(ctx context.Context, items []*ledger.Item) ([]ledge
 		l.peers.turnAway(party)
 	}
 	return results, err
+}
+
+// Check is as that of ledger.Ledger. A participant has no more statements
+// checked at once than there are cores: the scheduler gives every goroutine the
+// same, and a flood in a thousand of them would leave others next to nothing.
+func (l sharedLedger) Check(env *tracev1.Envelope, caller string) (*ledger.Item, error) {
+	checking := l.peers.checking(caller)
+	checking <- struct{}{}
+	defer func() { <-checking }()
+	return l.Ledger.Check(env, caller)
 }

@@ -71,6 +71,16 @@ func parseRevocations(data []byte, authorities []*x509.Certificate) (*revocation
 	return r, nil
 }
 
+// ParseCRL reads one CRL, for its authority to go on from. Its signature is not
+// checked here.
+func ParseCRL(data []byte) (*x509.RevocationList, error) {
+	der, err := decodeBlock(data, crlBlock)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseRevocationList(der)
+}
+
 func checkCRL(list *x509.RevocationList, authorities []*x509.Certificate) error {
 	for _, ext := range list.Extensions {
 		if ext.Critical {

@@ -29,8 +29,8 @@ import (
 )
 
 func (a *app) enrollCommand() *cobra.Command {
-	return group("enroll", "Become a participant: request, approve, finish; private keys never travel",
-		a.enrollRequestCommand(), a.enrollApproveCommand(), a.enrollFinishCommand())
+	return group("enroll", "Become a participant: request, approve, finish; revoke; private keys never travel",
+		a.enrollRequestCommand(), a.enrollApproveCommand(), a.enrollFinishCommand(), a.enrollRevokeCommand())
 }
 
 // enrolment is what a future participant says of itself.

@@ -16,6 +16,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -114,11 +116,18 @@ func newLogger(c node.LogConfig) (*slog.Logger, error) {
 	return nil, fmt.Errorf("log.format: %q is neither text nor json", c.Format)
 }
 
-// passphrase takes the passphrase of the server's keys from the environment: a
-// service has nobody to ask.
+// passphrase takes the passphrase of the server's keys from the environment, or
+// from the systemd credential "passphrase": a service has nobody to ask.
 func passphrase(path string) (string, error) {
 	if p := os.Getenv("MAGNET_PASSPHRASE"); p != "" {
 		return p, nil
 	}
-	return "", fmt.Errorf("%s is encrypted: set MAGNET_PASSPHRASE, for instance from a systemd credential", path)
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		p, err := os.ReadFile(filepath.Join(dir, "passphrase"))
+		if err != nil {
+			return "", fmt.Errorf("%s is encrypted: reading the credential: %w", path, err)
+		}
+		return strings.TrimSuffix(string(p), "\n"), nil
+	}
+	return "", fmt.Errorf("%s is encrypted: set MAGNET_PASSPHRASE, or give the systemd credential passphrase", path)
 }

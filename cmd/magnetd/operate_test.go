@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -149,7 +150,7 @@ func TestOperate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.configure("client_ca: ca/ca.pem", "client_ca: ca/ca.pem\n  crl: crl.pem\n  check_interval: 1h",
-		"shutdown_grace: 10s", "shutdown_grace: 10s\nmonitor: {listen: \""+watched+"\", profiles: true}\nlog: {format: json}")
+		"shutdown_grace: 10s", "shutdown_grace: 1s\nmonitor: {listen: \""+watched+"\", profiles: true}\nlog: {format: json}")
 	s.revoke(1)
 	auditor := s.dial("reg/auditor")
 	p := s.start()
@@ -181,6 +182,22 @@ func TestOperate(t *testing.T) {
 	} {
 		if got := metric(t, watched, series); got == "NaN" || series != "magnet_store_bytes" && got == "0" {
 			t.Errorf("%s is %s", series, got)
+		}
+	}
+
+	runbook, err := os.ReadFile("RUNBOOK.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := page(t, watched, "/metrics")
+	for _, name := range regexp.MustCompile(`\b(magnet|process)_[a-z_]+[a-z]\b`).FindAllString(string(runbook), -1) {
+		if !strings.Contains(text, name) {
+			t.Errorf("the runbook speaks of %s, which there is not", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`limit_exceeded_total{limit="([a-z_]+)"}`).FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(string(runbook), "`"+m[1]+"`") {
+			t.Errorf("the runbook does not speak of the limit %s", m[1])
 		}
 	}
 

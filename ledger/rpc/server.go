@@ -8,6 +8,20 @@
 // certs); every method stands in one table of access rules, and a method that
 // does not is refused. What a caller may read is decided per statement, from the
 // log: see caller.mayRead and caller.scope. Denied and missing are one answer.
+//
+// # Limits
+//
+// What a peer can make the server hold or do is bounded by Limits, most of them
+// for each participant over all its connections. They are counted when the
+// headers of a call are there, because interceptors run later, and name
+// themselves in the error. Not bounded are the bytes of answers that wait for
+// clients who take them slowly, but do take them: some MiB a call, until the
+// connection ends of age.
+//
+// # What the operator is told
+//
+// Log, metrics and traces name no participant, no customer, no product and no
+// volume. Health says whether statements would be recorded now.
 package rpc
 
 import (

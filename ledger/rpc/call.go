@@ -2,8 +2,8 @@ package rpc
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +41,7 @@ type callKeyType struct{}
 
 // call is what the server keeps of a call from its headers on.
 type call struct {
-	id         string
+	number     uint64 // since the server started
 	connection *connection
 }
 
@@ -59,43 +59,48 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 	if connection == nil {
 		return nil, status.Error(codes.Unauthenticated, "mutual TLS is required")
 	}
-	done, err := s.peers.begin(connection, kindOf(info.FullMethodName))
-	if err != nil {
+	kind := kindOf(info.FullMethodName)
+	if err := s.peers.begin(connection, kind); err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, done)
-	bounded := context.WithValue(ctx, callKeyType{}, &call{id: rand.Text(), connection: connection})
+	bounded, cancel := ctx, func() {}
 	if at, ok := ctx.Deadline(); s.unary[info.FullMethodName] && !(ok && time.Until(at) <= s.limits.CallTimeout) {
-		deadline, cancel := context.WithTimeout(bounded, s.limits.CallTimeout)
-		context.AfterFunc(ctx, cancel) // when the call has ended
-		bounded = deadline
+		bounded, cancel = context.WithTimeout(ctx, s.limits.CallTimeout)
 	}
-	return bounded, nil
+	context.AfterFunc(ctx, func() { // when the call has ended
+		s.peers.end(connection, kind)
+		cancel()
+	})
+	return context.WithValue(bounded, callKeyType{}, &call{number: s.calls.Add(1), connection: connection}), nil
 }
 
-// requestID is the name of a call in the log. It is random, and not told to the
-// client, to whom answers of one kind look alike in every byte.
+// requestID is the name of a call in the log: that of this run of the server, and
+// the number of the call. It is not told to the client, to whom answers of one
+// kind look alike in every byte.
 const requestID = "request.id"
 
 // withRequestID adds the id of a call to what is logged during it.
-type withRequestID struct{ slog.Handler }
+type withRequestID struct {
+	slog.Handler
+	run string
+}
 
 // Handle implements slog.Handler.
 func (h withRequestID) Handle(ctx context.Context, r slog.Record) error {
 	if c := callOf(ctx); c != nil {
-		r.AddAttrs(slog.String(requestID, c.id))
+		r.AddAttrs(slog.String(requestID, h.run+"."+strconv.FormatUint(c.number, 10)))
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
 func (h withRequestID) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return withRequestID{h.Handler.WithAttrs(attrs)}
+	return withRequestID{h.Handler.WithAttrs(attrs), h.run}
 }
 
 // WithGroup implements slog.Handler.
 func (h withRequestID) WithGroup(name string) slog.Handler {
-	return withRequestID{h.Handler.WithGroup(name)}
+	return withRequestID{h.Handler.WithGroup(name), h.run}
 }
 
 // boundStream holds a streaming call to its limits, and counts what came of its

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -34,8 +33,7 @@ type party struct {
 	connections, calls, reads int
 	readRate, statementRate   *rate.Limiter
 	queuedItems, queuedBytes  int64
-	turnedAway                time.Time     // from the queue
-	checking                  chan struct{} // holds one for each statement that is checked
+	turnedAway                time.Time // from the queue
 }
 
 func newPeers(s *Server) *peers {
@@ -47,7 +45,7 @@ func (p *peers) party(id string) *party {
 	known := p.parties[id]
 	if known == nil {
 		l := p.server.limits
-		known = &party{readRate: limiter(l.ReadsPerSecond, 1), statementRate: limiter(l.StatementsPerSecond, maxItems), checking: make(chan struct{}, runtime.GOMAXPROCS(0))}
+		known = &party{readRate: limiter(l.ReadsPerSecond, 1), statementRate: limiter(l.StatementsPerSecond, maxItems)}
 		p.parties[id] = known
 	}
 	return known
@@ -86,40 +84,41 @@ func (p *peers) disconnected(c *connection) {
 	}
 }
 
-// begin counts a call, or refuses it. The function that it returns counts its
-// end.
-func (p *peers) begin(c *connection, kind callKind) (end func(), err error) {
+// begin counts a call, until end, or refuses it.
+func (p *peers) begin(c *connection, kind callKind) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, l := p.server, p.server.limits
 	switch {
 	case c.party.calls >= l.CallsPerParticipant:
-		return nil, s.exceeded(limitCalls, codes.ResourceExhausted, retryAfter, "%d calls are open", c.party.calls)
+		return s.exceeded(limitCalls, codes.ResourceExhausted, retryAfter, "%d calls are open", c.party.calls)
 	case kind == reading && c.party.reads >= l.ReadsPerParticipant:
-		return nil, s.exceeded(limitReads, codes.ResourceExhausted, retryAfter, "%d calls that read are open", c.party.reads)
+		return s.exceeded(limitReads, codes.ResourceExhausted, retryAfter, "%d calls that read are open", c.party.reads)
 	}
 	if kind == reading {
 		if wait := soon(c.party.readRate); wait > 0 {
-			return nil, s.exceeded(limitReadRate, codes.ResourceExhausted, wait, "%v calls that read in a second", l.ReadsPerSecond)
+			return s.exceeded(limitReadRate, codes.ResourceExhausted, wait, "%v calls that read in a second", l.ReadsPerSecond)
 		}
 		c.party.reads++
 	}
 	if kind == submitting {
 		if wait := soon(c.party.statementRate); wait > 0 {
-			return nil, s.exceeded(limitStatements, codes.ResourceExhausted, wait, "%v statements in a second", l.StatementsPerSecond)
+			return s.exceeded(limitStatements, codes.ResourceExhausted, wait, "%v statements in a second", l.StatementsPerSecond)
 		}
 	}
 	c.party.calls++
 	c.running++
-	return sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		c.party.calls--
-		c.running--
-		if kind == reading {
-			c.party.reads--
-		}
-	}), nil
+	return nil
+}
+
+func (p *peers) end(c *connection, kind callKind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.party.calls--
+	c.running--
+	if kind == reading {
+		c.party.reads--
+	}
 }
 
 // soon takes one from a limiter and returns 0, or how long it takes until there
@@ -167,13 +166,6 @@ func (p *peers) leave(of *party, items, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of.queuedItems, of.queuedBytes = of.queuedItems-items, of.queuedBytes-bytes
-}
-
-// checking returns what holds the statements of a participant that are checked.
-func (p *peers) checking(id string) chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.party(id).checking
 }
 
 // turnAway notes that a participant found the queue full.

@@ -32,7 +32,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +85,7 @@ type Server struct {
 	tokenKey    [32]byte
 	unary       map[string]bool // methods with a deadline, by full name
 	peers       *peers
+	calls       atomic.Uint64 // since the server started
 	grpc        *grpc.Server
 	health      *health.Server
 }
@@ -97,10 +100,10 @@ func New(cfg Config) (*Server, error) {
 		logger: slog.New(slog.DiscardHandler), ready: cfg.Ready, health: health.NewServer(),
 	}
 	if cfg.Logger != nil {
-		s.logger = slog.New(withRequestID{cfg.Logger.Handler()})
+		s.logger = slog.New(withRequestID{cfg.Logger.Handler(), strings.ToLower(rand.Text())[:8]})
 	}
 	s.peers = newPeers(s)
-	s.ledger = sharedLedger{cfg.Ledger, s.peers}
+	s.ledger = sharedLedger{cfg.Ledger, s.peers, new(sync.Map)}
 	metrics, err := newMetrics(s, cfg.Metrics)
 	if err != nil {
 		return nil, err

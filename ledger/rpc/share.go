@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -13,6 +15,10 @@ import (
 type sharedLedger struct {
 	*ledger.Ledger
 	peers *peers
+
+	// checking has for each participant a semaphore, which holds one for every
+	// statement that is checked. There are as many as have submitted.
+	checking *sync.Map
 }
 
 // errShare says that a participant has its share of the queue; a client is told
@@ -46,8 +52,12 @@ func (l sharedLedger) Submit(ctx context.Context, items []*ledger.Item) ([]ledge
 // checked at once than there are cores: the scheduler gives every goroutine the
 // same, and a flood in a thousand of them would leave others next to nothing.
 func (l sharedLedger) Check(env *tracev1.Envelope, caller string) (*ledger.Item, error) {
-	checking := l.peers.checking(caller)
-	checking <- struct{}{}
-	defer func() { <-checking }()
+	known, ok := l.checking.Load(caller)
+	if !ok {
+		known, _ = l.checking.LoadOrStore(caller, make(chan struct{}, runtime.GOMAXPROCS(0)))
+	}
+	semaphore := known.(chan struct{})
+	semaphore <- struct{}{}
+	defer func() { <-semaphore }()
 	return l.Ledger.Check(env, caller)
 }

@@ -1,0 +1,25 @@
+package node
+
+import (
+	"time"
+
+	"github.com/magnet-ledger/magnet-ledger/certs"
+	"github.com/magnet-ledger/magnet-ledger/ledger/rpc"
+)
+
+// Ready returns what a node says whose disk has some bytes free, and whose
+// commit under way began at a time, unless that is zero.
+func Ready(cfg *Config, r *certs.Reloader, free int64, began time.Time) error {
+	n := &Node{cfg: cfg, reloader: r, metrics: newMetrics()}
+	n.metrics.free.Store(free)
+	if !began.IsZero() {
+		n.metrics.committed.Store(began.UnixNano())
+	}
+	return n.ready()
+}
+
+// RPC returns the limits that a server gets.
+func (l LimitsConfig) RPC() rpc.Limits { return l.rpc() }
+
+// FreeBytes is what is looked at.
+func FreeBytes(dir string) (int64, error) { return freeBytes(dir) }

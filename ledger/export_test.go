@@ -27,7 +27,7 @@ func (l *Ledger) Grow(n int) error {
 	if err != nil {
 		return err
 	}
-	b := newBatch(l.chain)
+	b := newBatch(l.chain, nil)
 	for range n {
 		env := &tracev1.Envelope{
 			Payload: binary.BigEndian.AppendUint64(nil, l.chain.Size()),

@@ -59,7 +59,7 @@ type Limits struct {
 	// StateRows is from how many values on the state that follows from the
 	// latest statements is stored; until then it is in memory, some 60 bytes
 	// each, and statements are judged again when the ledger is opened. The
-	// default is 131,072: some 40,000 statements.
+	// default is 65,536: some 20,000 statements.
 	StateRows uint64
 	// CacheBytes is how much of the state is kept in memory, roughly, beside its
 	// filters, which take some 6 bytes for each statement. The default is 64 MiB;
@@ -77,7 +77,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.QueueBytes, 64<<20)
 	def(&l.CacheBytes, 64<<20)
 	if l.StateRows == 0 {
-		l.StateRows = 1 << 17
+		l.StateRows = 1 << 16
 	}
 	if l.CommitStatements == 0 {
 		l.CommitStatements = 2048
@@ -344,7 +344,7 @@ func (l *Ledger) found(ctx context.Context, bootstrap *tracev1.Bootstrap) error 
 		return err
 	}
 	l.chain, l.tiles = verify.NewChain(), new(edgeTiles)
-	b := newBatch(l.chain)
+	b := newBatch(l.chain, nil)
 	state := &overlay{base: base, current: b}
 	now := l.now().UnixMicro()
 	for i, env := range bootstrap.GetEnvelopes() {

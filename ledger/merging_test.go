@@ -187,6 +187,10 @@ func (m *failingMerge) Commit(ctx context.Context, expected []byte, writes []led
 	return m.Memory.Commit(ctx, expected, writes)
 }
 
+// merged is how many statements merging records: with the next, all of their
+// figures are merged, since each merge is of two runs of like size.
+const merged = 7
+
 // merging returns a site with what is recorded there, and statements after whose
 // first figures are merged that do not fit into one step.
 func merging(t *testing.T) (*site, state, []*tracev1.Envelope) {
@@ -195,12 +199,12 @@ func merging(t *testing.T) (*site, state, []*tracev1.Envelope) {
 	s := newSiteWith(t, p, longest)
 	s.limits = ledger.Limits{CommitStatements: 1, StateRows: 1}
 	var sts []*tracev1.Statement
-	for n := range 5 {
+	for n := range merged + 2 {
 		sts = append(sts, costly(s, p, n))
 	}
 	envs := s.made.SignBatch(verifytest.Key(longest), sts...)
 	i := s.start()
-	for _, env := range envs[:3] {
+	for _, env := range envs[:merged] {
 		i.record(env)
 		i.Rest() // each is stored by itself
 	}
@@ -232,7 +236,7 @@ func TestCrashWhileMerging(t *testing.T) {
 				s.restore(before.disk, &before.point)
 				store := &failingMerge{Memory: s.memory(), at: at, fault: way.fault, crashes: way.want == nil}
 				s.store = store
-				acknowledged := s.failMerge(envs[3:], way.want, store)
+				acknowledged := s.failMerge(envs[merged:], way.want, store)
 				if store.steps < at {
 					break
 				}
@@ -263,7 +267,7 @@ func TestCrashWhileMerging(t *testing.T) {
 func (s *site) failMerge(envs []*tracev1.Envelope, want error, store *failingMerge) (acknowledged int) {
 	s.t.Helper()
 	i := s.start()
-	acknowledged = 3
+	acknowledged = merged
 	results, err := i.Submit(context.Background(), i.check(envs...))
 	if err != nil && !errors.Is(err, ledger.ErrStopped) {
 		s.t.Error(err)
@@ -294,7 +298,7 @@ func TestStepsFit(t *testing.T) {
 	store := &watched{Store: s.store}
 	s.store = store
 	i := s.start()
-	i.record(envs[3:]...)
+	i.record(envs[merged:]...)
 	i.Rest()
 	i.close()
 	for n, step := range store.merges {
@@ -366,7 +370,7 @@ func TestOrphansAreRemoved(t *testing.T) {
 // and leaves everything as it was: when the pages are whole again, so is the
 // ledger.
 func TestDamageMeetsMerge(t *testing.T) {
-	for prefix, statements := range map[byte]int{figureKeys: 4, valueKeys: 16} { // with the last of which a merge is due
+	for prefix, statements := range map[byte]int{figureKeys: 2, valueKeys: 16} { // with the last of which a merge is due
 		s := newSite(t, "acme")
 		s.limits = ledger.Limits{CommitStatements: 1, StateRows: 1}
 		envs := transactions(s.made, "acme", statements+1)
@@ -382,9 +386,10 @@ func TestDamageMeetsMerge(t *testing.T) {
 			t.Fatal(err)
 		}
 		disk, anchored := s.memory(), s.anchor.(*memoryAnchor).point
-		key := all.keys[prefix][4] // of a run in the middle; each has a page and a summary
+		at := map[byte]int{figureKeys: 0, valueKeys: 4}[prefix] // of the only run, and of one in the middle
+		key := all.keys[prefix][at]
 		for name, change := range map[string]func([]byte) []byte{
-			"changed": flip(-1), "cut": cut(1), "removed": remove, "another's": replace(all.values[prefix][2]),
+			"changed": flip(-1), "cut": cut(1), "removed": remove, "another's": replace(all.values[valueKeys][2]),
 		} {
 			t.Run(fmt.Sprintf("%c/%s", prefix, name), func(t *testing.T) {
 				s := *s
@@ -402,7 +407,7 @@ func TestDamageMeetsMerge(t *testing.T) {
 					t.Errorf("run: %v", err)
 				}
 				s.store = whole.Crash()
-				s.memory().Corrupt(key, replace(all.values[prefix][4]))
+				s.memory().Corrupt(key, replace(all.values[prefix][at]))
 				i = s.start()
 				s.wantSize(i.Ledger, s.founded()+uint64(statements))
 				i.record(envs...)
@@ -419,11 +424,12 @@ func TestDamageMeetsMerge(t *testing.T) {
 // true; views that were open say what they said.
 func TestDamagedStateWhileRunning(t *testing.T) {
 	s := newSite(t, "acme")
-	s.limits = ledger.Limits{CacheBytes: -1, StateRows: 1}
+	s.limits = ledger.Limits{CacheBytes: -1}
 	envs := transactions(s.made, "acme", 3)
 	i := s.start()
 	i.record(envs[:2]...)
-	i.Rest()
+	i.close() // stores the state
+	i = s.start()
 	v := i.View()
 	defer v.Close()
 	before, err := ask(v)

@@ -105,8 +105,18 @@ type waiter struct {
 	item  int
 }
 
-func newBatch(c *verify.Chain) *batch {
-	return &batch{first: c.Size(), growth: newGrowth(c)}
+// newBatch returns an empty batch with room for as much as the one before had; nil
+// stands for little.
+func newBatch(c *verify.Chain, before *batch) *batch {
+	b := &batch{first: c.Size(), growth: newGrowth(c)}
+	if before != nil && len(before.records) > 0 {
+		n := len(before.records)
+		b.records, b.waiting = make([]Record, 0, n), make([]waiter, 0, n)
+		b.growth.reserve(n)
+		b.values = newTable[[]byte](len(before.values.rows))
+		b.figures = newTable[custody.Figures](len(before.figures.rows))
+	}
+	return b
 }
 
 func (b *batch) put(key, value []byte) {

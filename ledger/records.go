@@ -40,7 +40,7 @@ const (
 
 // appendChunks appends the chunks of some consecutive records.
 func appendChunks(writes []Write, records []Record) []Write {
-	var chunk []byte
+	chunk := make([]byte, 0, min(chunkBytes, 1024*len(records)))
 	n, last := 0, int64(0)
 	for i, r := range records {
 		if n == 0 {

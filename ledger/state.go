@@ -28,10 +28,11 @@ type state struct {
 
 // Fan-outs of the two trees. Values do not fold, so that each merge costs all of
 // them again: few merges. Figures fold when they are merged, and volumes are read
-// from all of their runs: few runs.
+// from all of their runs: few runs, and the fewer the longer they stay.
 const (
-	valueFanout  = 16
-	figureFanout = 4
+	valueFanout        = 16
+	figureFanout       = 2
+	figureMemoryFanout = 4
 )
 
 // stateOptions are those of the trees of a ledger.
@@ -43,8 +44,8 @@ func newStateOptions(cacheBytes int64) *stateOptions {
 		cache = runs.NewCache(cacheBytes)
 	}
 	return &stateOptions{
-		values:  runs.Options{Prefix: valueKeys, Fanout: valueFanout, Cache: cache},
-		figures: runs.Options{Prefix: figureKeys, Fanout: figureFanout, Cache: cache, Sum: custody.AddValues, Unfiltered: true},
+		values:  runs.Options{Prefix: valueKeys, Fanout: valueFanout, MemoryFanout: valueFanout, Cache: cache},
+		figures: runs.Options{Prefix: figureKeys, Fanout: figureFanout, MemoryFanout: figureMemoryFanout, Cache: cache, Sum: custody.AddValues, Unfiltered: true},
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"math/bits"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -17,6 +18,15 @@ type tableRow[V any] struct {
 	hash  uint64
 	key   []byte
 	value V
+}
+
+// newTable returns an empty table with room for n rows.
+func newTable[V any](n int) table[V] {
+	t := table[V]{rows: make([]tableRow[V], 0, n)}
+	if n > 0 {
+		t.slots = make([]uint32, 1<<bits.Len(uint(2*n)))
+	}
+	return t
 }
 
 // hashOf returns the hash that keys are looked up by.

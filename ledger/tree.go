@@ -36,6 +36,13 @@ func newGrowth(c *verify.Chain) *growth {
 	return g
 }
 
+// reserve makes room for the nodes above n leaves.
+func (g *growth) reserve(n int) {
+	for level := 0; n > 0; level, n = level+1, n/2 {
+		g.nodes[level] = make([]verify.Hash, 0, n+1)
+	}
+}
+
 // add takes a node of the tree. Nodes of a level come in order.
 func (g *growth) add(level uint, _ uint64, hash verify.Hash) {
 	g.nodes[level] = append(g.nodes[level], hash)

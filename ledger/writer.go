@@ -251,7 +251,7 @@ type writer struct {
 // admitAll builds a batch from what waits, until the committer is ready for it.
 func (w *writer) admitAll() error {
 	base := w.l.View().p
-	w.state = &overlay{base: base, cache: newStateCache(cachedValues), current: newBatch(w.l.chain)}
+	w.state = &overlay{base: base, cache: newStateCache(cachedValues), current: newBatch(w.l.chain, nil)}
 	defer func() { w.state.base.release() }()
 	for {
 		queue, ready := w.l.queue, w.ready
@@ -294,7 +294,7 @@ func (w *writer) handOver() {
 	w.l.seal(b)
 	w.batches <- b
 	w.state.base.release()
-	w.state = w.state.next(w.l.View().p, newBatch(w.l.chain))
+	w.state = w.state.next(w.l.View().p, newBatch(w.l.chain, b))
 }
 
 // last hands over what was admitted before the context ended.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -117,6 +116,7 @@ func (s *ledgerServer) volumes(ctx context.Context, id string) (volumes, error) 
 	answer, err := s.clients[0].Queries().QueryVolumes(ctx, &ledgerv1.QueryVolumesRequest{
 		GroupBy: []ledgerv1.VolumeDimension{ledgerv1.VolumeDimension_VOLUME_DIMENSION_CUSTOMER, ledgerv1.VolumeDimension_VOLUME_DIMENSION_MONTH},
 		Filter:  &ledgerv1.TransactionFilter{Sellers: []string{id}},
+		Columns: true,
 	})
 	if err != nil {
 		return nil, err
@@ -130,12 +130,11 @@ func (s *ledgerServer) volumes(ctx context.Context, id string) (volumes, error) 
 		if err != nil {
 			return nil, err
 		}
-		for _, row := range part.GetRows().GetRows() {
-			grams, err := strconv.ParseInt(row.GetTotals().GetNetMassGrams(), 10, 64)
-			if err != nil {
-				return nil, err
-			}
-			cells[cell{row.GetKeys()[0].GetValue(), row.GetKeys()[1].GetValue()}] = figures{grams, int64(row.GetTotals().GetLineCount())}
+		c := part.GetColumns()
+		for i := range int(c.GetRowCount()) {
+			customer, month := c.GetKeys()[0], c.GetKeys()[1]
+			cells[cell{customer.GetValues()[customer.GetPlaces()[i]].GetValue(), month.GetValues()[month.GetPlaces()[i]].GetValue()}] =
+				figures{int64(c.GetNetMassGrams().GetLow()[i]), int64(c.GetLineCount()[i])}
 		}
 	}
 }

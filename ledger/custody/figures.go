@@ -83,6 +83,18 @@ func (f *Figures) element(number int) *Total {
 	return &f.Elements[at].Micrograms
 }
 
+// add is Add for figures that may have no elements yet, whose place is then behind
+// those of others.
+func (f *Figures) add(g Figures, elements *[]ElementMass) {
+	if f.Elements == nil && len(g.Elements) > 0 {
+		from := len(*elements)
+		*elements = append(*elements, g.Elements...)
+		f.Elements = (*elements)[from:len(*elements):len(*elements)]
+		g.Elements = nil
+	}
+	f.Add(g)
+}
+
 // Add adds g to f.
 func (f *Figures) Add(g Figures) {
 	f.NetMassGrams = f.NetMassGrams.Plus(g.NetMassGrams)

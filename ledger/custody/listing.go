@@ -74,7 +74,7 @@ type Cursor []byte
 // returns false. fates narrows by what became of them by that size; empty does
 // not.
 func ListVersions(r Reader, scope Scope, f Filter, fates []Fate, size uint64, from Cursor, visit func(*Version, Cursor) bool) error {
-	ps, err := pairs(r, scope, &f)
+	ps, err := pairs(r, scope, &f, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 )
@@ -59,12 +60,17 @@ func (f *Filter) matchesLine(line *tracev1.TransactionLine) bool {
 type pair struct{ seller, customer string }
 
 // pairs returns the pairs that the filter names and the scope includes, by
-// seller and customer. What lies outside the scope is not even looked up.
-func pairs(r Reader, scope Scope, f *Filter) ([]pair, error) {
+// seller and customer. What lies outside the scope is not even looked up. names,
+// if it is not nil, gets the names that sellers gave to customers of their own, as
+// far as they are at hand.
+func pairs(r Reader, scope Scope, f *Filter, names map[string]string) ([]pair, error) {
 	var found []pair
-	add := func(p pair) {
+	add := func(p pair, name []byte) {
 		if scope.Includes(p.seller, p.customer) && in(f.Sellers, p.seller) && in(f.Customers, p.customer) {
 			found = append(found, p)
+			if names != nil && strings.HasPrefix(p.customer, "own:") && name != nil {
+				names[p.customer] = string(name)
+			}
 		}
 	}
 	sellers, customers := f.Sellers, f.Customers
@@ -77,12 +83,12 @@ func pairs(r Reader, scope Scope, f *Filter) ([]pair, error) {
 	var err error
 	switch {
 	case scope.All && len(customers) > 0:
-		err = eachPartner(r, customerKeys, customers, func(c, s string) { add(pair{s, c}) })
+		err = eachPartner(r, customerKeys, customers, func(c, s string, _ []byte) { add(pair{s, c}, nil) })
 	case scope.All && len(sellers) == 0:
-		err = eachPartner(r, sellerKeys, nil, func(s, c string) { add(pair{s, c}) })
+		err = eachPartner(r, sellerKeys, nil, func(s, c string, name []byte) { add(pair{s, c}, name) })
 	default:
-		if err = eachPartner(r, sellerKeys, nonNil(sellers), func(s, c string) { add(pair{s, c}) }); err == nil && !scope.All {
-			err = eachPartner(r, customerKeys, nonNil(customers), func(c, s string) { add(pair{s, c}) })
+		if err = eachPartner(r, sellerKeys, nonNil(sellers), func(s, c string, name []byte) { add(pair{s, c}, name) }); err == nil && !scope.All {
+			err = eachPartner(r, customerKeys, nonNil(customers), func(c, s string, _ []byte) { add(pair{s, c}, nil) })
 		}
 	}
 	slices.SortFunc(found, func(a, b pair) int {
@@ -99,8 +105,8 @@ func nonNil(list []string) []string {
 }
 
 // eachPartner calls visit for the partners of each of the names, or of all when
-// names is nil.
-func eachPartner(r Reader, kind byte, names []string, visit func(name, partner string)) error {
+// names is nil, with the value of the pair, which is valid only during the call.
+func eachPartner(r Reader, kind byte, names []string, visit func(name, partner string, value []byte)) error {
 	prefixes := [][]byte{{kind}}
 	if names != nil {
 		prefixes = nil
@@ -109,9 +115,9 @@ func eachPartner(r Reader, kind byte, names []string, visit func(name, partner s
 		}
 	}
 	for _, prefix := range prefixes {
-		err := r.Scan(prefix, after(prefix), func(k, _ []byte) bool {
+		err := r.Scan(prefix, after(prefix), func(k, value []byte) bool {
 			name, rest, _ := bytes.Cut(k[1:], []byte{0})
-			visit(string(name), string(bytes.TrimSuffix(rest, []byte{0})))
+			visit(string(name), string(bytes.TrimSuffix(rest, []byte{0})), value)
 			return true
 		})
 		if err != nil {

@@ -113,11 +113,15 @@ func statementKey(signer string, statementID []byte) []byte {
 	return append(key(statementKeys, signer), statementID...)
 }
 
-func hashKey(hash []byte) []byte { return append([]byte{hashKeys}, hash...) }
+func hashKey(hash []byte) []byte {
+	return append(append(make([]byte, 0, 1+verify.HashSize), hashKeys), hash...)
+}
 
-func keyKey(keyID []byte) []byte { return append([]byte{keyKeys}, keyID...) }
+func keyKey(keyID []byte) []byte {
+	return append(append(make([]byte, 0, 1+verify.HashSize), keyKeys), keyID...)
+}
 
-func uint64Value(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+func uint64Value(v uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), v) }
 
 // readIndex returns the index that a key points to.
 func readIndex(r Lookup, key []byte) (index uint64, ok bool, err error) {

@@ -43,6 +43,9 @@ func (t Total) Cmp(u Total) int {
 	return 1
 }
 
+// Halves returns the upper and the lower 64 bits of t.
+func (t Total) Halves() (high, low uint64) { return t.hi, t.lo }
+
 // String returns t in decimal.
 func (t Total) String() string {
 	if t.hi == 0 {

@@ -40,6 +40,9 @@ type Volumes struct {
 	Rows []VolumeRow
 	// Totals adds up the rows.
 	Totals Figures
+	// CustomerNames are names for people of customers that sellers named, as far as
+	// they were at hand; CustomerName knows the others.
+	CustomerNames map[string]string
 	// CountsTransactions says whether TransactionCount means something: every
 	// dimension and filter belongs to the whole transaction.
 	CountsTransactions bool
@@ -49,11 +52,12 @@ type Volumes struct {
 // cost follows the monthly cells that match; days that do not make up whole
 // months, or that are asked for one by one, cost their transactions.
 func QueryVolumes(r Reader, scope Scope, f Filter, by []Dimension) (*Volumes, error) {
-	ps, err := pairs(r, scope, &f)
+	names := make(map[string]string)
+	ps, err := pairs(r, scope, &f, names)
 	if err != nil {
 		return nil, err
 	}
-	sum := &summation{by: by, filter: &f, groups: make(map[string]int), words: make(map[string]string)}
+	sum := &summation{by: by, filter: &f, words: make(map[string]string), months: make(map[Month]string)}
 	var months []Range
 	for _, p := range ps {
 		if months, err = sum.addPair(r, p, months); err != nil {
@@ -63,16 +67,29 @@ func QueryVolumes(r Reader, scope Scope, f Filter, by []Dimension) (*Volumes, er
 	if err := sum.addMonths(r, months); err != nil {
 		return nil, err
 	}
-	return sum.volumes(), nil
+	v := sum.volumes()
+	v.CustomerNames = names
+	return v, nil
 }
 
 type summation struct {
 	by     []Dimension
 	filter *Filter
-	rows   []VolumeRow    // in the order in which cells come: often that of their keys
-	groups map[string]int // index of a row, by the values of the dimensions, as appendTo writes them
-	name   []byte
 	words  map[string]string // strings of cells, each once
+	months map[Month]string  // names of months, each once
+
+	// A row is found by its name, which appendTo writes. Cells come in the order of
+	// their keys; as long as that is the order of names, the last row is the only
+	// one that a cell can belong to.
+	rows   []VolumeRow
+	name   []byte
+	names  []byte         // of all rows, one after the other
+	ends   []int          // of each name
+	groups map[string]int // index of a row by its name; nil while they are in order
+
+	// Keys and elements of rows are parts of these.
+	keys     []string
+	elements []ElementMass
 }
 
 // cell is the place of a line in all dimensions.
@@ -144,7 +161,7 @@ func (s *summation) addMonths(r Reader, months []Range) error {
 		}
 		figures := Figures{Elements: elements}
 		if bad = figures.parse(value); bad == nil && figures.LineCount > 0 {
-			s.row(&c).Add(figures)
+			s.row(&c).add(figures, &s.elements)
 		}
 		elements = figures.Elements
 		return bad == nil
@@ -228,17 +245,50 @@ func (s *summation) row(c *cell) *VolumeRow {
 	for _, d := range s.by {
 		s.name = c.appendTo(s.name, d)
 	}
-	i, ok := s.groups[string(s.name)]
-	if !ok {
-		i = len(s.rows)
-		s.groups[string(s.name)] = i
-		row := VolumeRow{Keys: make([]string, len(s.by))}
-		for i, d := range s.by {
-			row.Keys[i] = c.value(d)
-		}
-		s.rows = append(s.rows, row)
+	if i, ok := s.find(); ok {
+		return &s.rows[i]
 	}
-	return &s.rows[i]
+	if s.groups != nil {
+		s.groups[string(s.name)] = len(s.rows)
+	}
+	s.names = append(s.names, s.name...)
+	s.ends = append(s.ends, len(s.names))
+	from := len(s.keys)
+	for _, d := range s.by {
+		s.keys = append(s.keys, s.value(c, d))
+	}
+	s.rows = append(s.rows, VolumeRow{Keys: s.keys[from:len(s.keys):len(s.keys)]})
+	return &s.rows[len(s.rows)-1]
+}
+
+// find returns the row with the present name, if there is one.
+func (s *summation) find() (int, bool) {
+	if s.groups == nil {
+		last := len(s.rows) - 1
+		if last < 0 {
+			return 0, false
+		}
+		switch order := bytes.Compare(s.name, s.nameOf(last)); {
+		case order == 0:
+			return last, true
+		case order > 0:
+			return 0, false
+		}
+		s.groups = make(map[string]int, 2*len(s.rows))
+		for i := range s.rows {
+			s.groups[string(s.nameOf(i))] = i
+		}
+	}
+	i, ok := s.groups[string(s.name)]
+	return i, ok
+}
+
+func (s *summation) nameOf(row int) []byte {
+	from := 0
+	if row > 0 {
+		from = s.ends[row-1]
+	}
+	return s.names[from:s.ends[row]]
 }
 
 // appendTo appends the place in one dimension, so that cells differ where it
@@ -269,8 +319,8 @@ func (c *cell) appendTo(b []byte, d Dimension) []byte {
 	panic(fmt.Sprintf("dimension %d", d))
 }
 
-// value is the place in one dimension, in words.
-func (c *cell) value(d Dimension) string {
+// value is the place of a cell in one dimension, in words.
+func (s *summation) value(c *cell, d Dimension) string {
 	switch d {
 	case BySeller:
 		return c.seller
@@ -281,7 +331,12 @@ func (c *cell) value(d Dimension) string {
 	case ByDay:
 		return c.day.String()
 	case ByMonth:
-		return c.month.String()
+		name, ok := s.months[c.month]
+		if !ok {
+			name = c.month.String()
+			s.months[c.month] = name
+		}
+		return name
 	case ByYear:
 		return fmt.Sprintf("%04d", c.month.Year())
 	case ByProductFamily:
@@ -302,7 +357,10 @@ func (s *summation) volumes() *Volumes {
 	for i := range v.Rows {
 		v.Totals.Add(v.Rows[i].Figures)
 	}
-	slices.SortFunc(v.Rows, func(a, b VolumeRow) int { return slices.Compare(a.Keys, b.Keys) })
+	byKeys := func(a, b VolumeRow) int { return slices.Compare(a.Keys, b.Keys) }
+	if !slices.IsSortedFunc(v.Rows, byKeys) {
+		slices.SortFunc(v.Rows, byKeys)
+	}
 	return v
 }
 
@@ -316,7 +374,7 @@ func CustomerName(r Reader, scope Scope, customer string) (string, error) {
 	sellers := scope.Sellers
 	if scope.All {
 		sellers = nil
-		err := eachPartner(r, customerKeys, []string{customer}, func(_, seller string) { sellers = append(sellers, seller) })
+		err := eachPartner(r, customerKeys, []string{customer}, func(_, seller string, _ []byte) { sellers = append(sellers, seller) })
 		if err != nil {
 			return "", err
 		}

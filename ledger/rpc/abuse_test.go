@@ -468,7 +468,8 @@ func TestShareOfQueue(t *testing.T) {
 // the last of a long row. With a flood that was not so, every answer took a tenth
 // of a second and more.
 func TestFloodLeavesCores(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, withoutCache)
+	w.settle()
 	envs := make([]*tracev1.Envelope, 30)
 	for i := range envs {
 		envs[i] = w.signed(w.sale("acme"))

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/magnet-ledger/magnet-ledger/ledger/client"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
@@ -192,10 +193,17 @@ func (p *peer) volumes(req *ledgerv1.QueryVolumesRequest) (header *ledgerv1.Volu
 		switch {
 		case m.GetHeader() != nil && header == nil:
 			header = m.GetHeader()
-		case header == nil || m.GetRows() == nil:
-			p.t.Errorf("the header is not first and once: %v", m)
+		case header == nil || (m.GetColumns() == nil) != (m.GetRows() != nil) || (m.GetColumns() != nil) != req.GetColumns():
+			p.t.Errorf("the header is not first and once, or rows are not what was asked for: %v", m)
 		}
 		rows = append(rows, m.GetRows().GetRows()...)
+		if m.GetColumns() != nil {
+			turned, err := client.VolumeRows(m.GetColumns())
+			if err != nil {
+				p.t.Error(err)
+			}
+			rows = append(rows, turned...)
+		}
 	})
 	if err != nil {
 		p.t.Fatal(err)

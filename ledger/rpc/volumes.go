@@ -39,39 +39,26 @@ var defaultKinds = []tracev1.TransactionKind{
 // they have many elements.
 const rowBytes = 1 << 20
 
-// QueryVolumes implements ledgerv1.QueryServiceServer.
+// QueryVolumes implements ledgerv1.QueryServiceServer. The view is closed before
+// anything is sent.
 func (s queryService) QueryVolumes(req *ledgerv1.QueryVolumesRequest, stream grpc.ServerStreamingServer[ledgerv1.QueryVolumesResponse]) error {
-	ctx := stream.Context()
-	header, rows, err := s.volumes(ctx, req)
+	header, parts, err := s.volumes(stream.Context(), req)
 	if err != nil {
 		return err
 	}
 	if err := stream.Send(&ledgerv1.QueryVolumesResponse{Part: &ledgerv1.QueryVolumesResponse_Header{Header: header}}); err != nil {
 		return err
 	}
-	for len(rows) > 0 {
-		n := fitting(rows)
-		part := &ledgerv1.QueryVolumesResponse_Rows{Rows: &ledgerv1.VolumeRows{Rows: rows[:n]}}
-		if err := stream.Send(&ledgerv1.QueryVolumesResponse{Part: part}); err != nil {
+	for _, part := range parts {
+		if err := stream.Send(part); err != nil {
 			return err
 		}
-		rows = rows[n:]
 	}
 	return nil
 }
 
-// fitting returns how many rows make up a message.
-func fitting(rows []*ledgerv1.VolumeRow) int {
-	for i, size := 0, 0; i < len(rows); i++ {
-		if size += proto.Size(rows[i]); size >= rowBytes {
-			return i + 1
-		}
-	}
-	return len(rows)
-}
-
-// volumes answers from one view, which is closed before anything is sent.
-func (s queryService) volumes(ctx context.Context, req *ledgerv1.QueryVolumesRequest) (*ledgerv1.VolumeHeader, []*ledgerv1.VolumeRow, error) {
+// volumes answers from one view.
+func (s queryService) volumes(ctx context.Context, req *ledgerv1.QueryVolumesRequest) (*ledgerv1.VolumeHeader, []*ledgerv1.QueryVolumesResponse, error) {
 	v, c, err := s.reading(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -102,8 +89,8 @@ func (s queryService) volumes(ctx context.Context, req *ledgerv1.QueryVolumesReq
 		RowCount:                  uint64(len(answer.Rows)),
 		Totals:                    totals(&answer.Totals, answer.CountsTransactions, req.GetIncludeElements()),
 	}
-	rows, err := s.rows(v, c, req, by, answer)
-	return header, rows, s.toStatus(ctx, err)
+	parts, err := volumeParts(v, c, req, by, answer)
+	return header, parts, s.toStatus(ctx, err)
 }
 
 func dimensionsOf(asked []ledgerv1.VolumeDimension) ([]custody.Dimension, error) {
@@ -125,41 +112,74 @@ func dimensionsOf(asked []ledgerv1.VolumeDimension) ([]custody.Dimension, error)
 	return by, nil
 }
 
-func (s queryService) rows(v *ledger.View, c *caller, req *ledgerv1.QueryVolumesRequest, by []custody.Dimension, answer *custody.Volumes) ([]*ledgerv1.VolumeRow, error) {
+// volumeParts returns the messages with the rows of an answer.
+func volumeParts(v *ledger.View, c *caller, req *ledgerv1.QueryVolumesRequest, by []custody.Dimension, answer *custody.Volumes) (parts []*ledgerv1.QueryVolumesResponse, err error) {
 	if req.GetOrderBy() == ledgerv1.VolumeOrder_VOLUME_ORDER_NET_MASS_DESCENDING {
 		slices.SortStableFunc(answer.Rows, func(a, b custody.VolumeRow) int { return b.NetMassGrams.Cmp(a.NetMassGrams) })
 	}
 	if limit := int(req.GetLimit()); limit > 0 && limit < len(answer.Rows) {
 		answer.Rows = answer.Rows[:limit]
 	}
-	names := &namer{view: v, scope: c.scope(), known: make(map[string]string)}
-	rows := make([]*ledgerv1.VolumeRow, len(answer.Rows))
-	for i := range answer.Rows {
-		row := &answer.Rows[i]
-		rows[i] = &ledgerv1.VolumeRow{Totals: totals(&row.Figures, answer.CountsTransactions, req.GetIncludeElements())}
-		for j, value := range row.Keys {
-			name, err := names.name(by[j], value)
+	names := &namer{view: v, scope: c.scope(), own: answer.CustomerNames, known: make(map[customerOrSeller]string)}
+	if req.GetColumns() {
+		for rows := range slices.Chunk(answer.Rows, columnRows) {
+			columns, err := columns(rows, by, names, answer.CountsTransactions, req.GetIncludeElements())
 			if err != nil {
 				return nil, err
 			}
-			rows[i].Keys = append(rows[i].GetKeys(), &ledgerv1.VolumeKey{Value: value, DisplayName: name})
+			parts = append(parts, &ledgerv1.QueryVolumesResponse{Part: &ledgerv1.QueryVolumesResponse_Columns{Columns: columns}})
+		}
+		return parts, nil
+	}
+	part, size := new(ledgerv1.VolumeRows), 0
+	for i := range answer.Rows {
+		row, err := rowOf(&answer.Rows[i], by, names, answer.CountsTransactions, req.GetIncludeElements())
+		if err != nil {
+			return nil, err
+		}
+		if part.Rows = append(part.GetRows(), row); len(part.GetRows()) == 1 {
+			parts = append(parts, &ledgerv1.QueryVolumesResponse{Part: &ledgerv1.QueryVolumesResponse_Rows{Rows: part}})
+		}
+		if size += proto.Size(row); size >= rowBytes {
+			part, size = new(ledgerv1.VolumeRows), 0
 		}
 	}
-	return rows, nil
+	return parts, nil
+}
+
+func rowOf(row *custody.VolumeRow, by []custody.Dimension, names *namer, transactions, elements bool) (*ledgerv1.VolumeRow, error) {
+	m := &ledgerv1.VolumeRow{Totals: totals(&row.Figures, transactions, elements)}
+	for i, value := range row.Keys {
+		name, err := names.name(by[i], value)
+		if err != nil {
+			return nil, err
+		}
+		m.Keys = append(m.GetKeys(), &ledgerv1.VolumeKey{Value: value, DisplayName: name})
+	}
+	return m, nil
 }
 
 // namer finds names for people, each once.
 type namer struct {
 	view  *ledger.View
 	scope custody.Scope
-	known map[string]string
+	own   map[string]string // of customers whom sellers named
+	known map[customerOrSeller]string
+}
+
+type customerOrSeller struct {
+	dimension custody.Dimension
+	value     string
 }
 
 func (n *namer) name(d custody.Dimension, value string) (string, error) {
 	if d != custody.BySeller && d != custody.ByCustomer {
 		return "", nil
 	}
-	key := string(rune(d)) + value
+	if name, ok := n.own[value]; ok && d == custody.ByCustomer {
+		return name, nil
+	}
+	key := customerOrSeller{d, value}
 	name, ok := n.known[key]
 	if ok {
 		return name, nil

@@ -139,7 +139,7 @@ func randomQuestion(rng *rand.Rand) *ledgerv1.QueryVolumesRequest {
 	req := &ledgerv1.QueryVolumesRequest{
 		Filter: randomFilter(rng), Period: randomPeriod(rng), IncludeElements: rng.IntN(2) == 0,
 		OrderBy: pick(rng, 0, ledgerv1.VolumeOrder_VOLUME_ORDER_KEYS, ledgerv1.VolumeOrder_VOLUME_ORDER_NET_MASS_DESCENDING),
-		Limit:   pick(rng, 0, 0, uint32(1+rng.IntN(5))),
+		Limit:   pick(rng, 0, 0, uint32(1+rng.IntN(5))), Columns: rng.IntN(2) == 0,
 	}
 	timed := false
 	for _, n := range rng.Perm(10)[:rng.IntN(5)] {

@@ -13,20 +13,20 @@ type Merge struct {
 // one. The smallest come first.
 func (t *Tree) Plan() *Merge {
 	stored := t.stored()
-	if m := t.plan(t.runs[stored:]); m != nil {
+	if m := t.plan(t.runs[stored:], t.opts.MemoryFanout); m != nil {
 		return m
 	}
-	return t.plan(t.runs[:stored])
+	return t.plan(t.runs[:stored], t.opts.Fanout)
 }
 
-func (t *Tree) plan(runs []*run) *Merge {
+func (t *Tree) plan(runs []*run, fanout int) *Merge {
 	levels, top := make([]int, len(runs)), 0
 	for i, r := range runs {
-		levels[i] = t.level(r)
+		levels[i] = level(r, fanout)
 		top = max(top, levels[i])
 	}
 	for level := 0; level <= top; level++ {
-		if from, to, ok := t.crowd(levels, level); ok {
+		if from, to, ok := crowd(levels, level, fanout); ok {
 			return &Merge{tree: t, runs: runs[from:to]}
 		}
 	}
@@ -43,8 +43,8 @@ func (t *Tree) Flush() *Merge {
 }
 
 // level is the logarithm of the rows of a run to the base of the fan-out.
-func (t *Tree) level(r *run) (level int) {
-	for rows := r.rows / uint64(t.opts.Fanout); rows > 0; rows /= uint64(t.opts.Fanout) {
+func level(r *run, fanout int) (level int) {
+	for rows := r.rows / uint64(fanout); rows > 0; rows /= uint64(fanout) {
 		level++
 	}
 	return level
@@ -52,12 +52,12 @@ func (t *Tree) level(r *run) (level int) {
 
 // crowd finds runs side by side, with as many of one level as the fan-out among
 // them and none of a higher one. Smaller ones between them go along.
-func (t *Tree) crowd(levels []int, level int) (from, to int, ok bool) {
+func crowd(levels []int, level, fanout int) (from, to int, ok bool) {
 	count := 0
 	for i, l := range levels {
 		switch {
 		case l > level:
-			if count >= t.opts.Fanout {
+			if count >= fanout {
 				return from, to, true
 			}
 			count = 0
@@ -68,7 +68,7 @@ func (t *Tree) crowd(levels []int, level int) (from, to int, ok bool) {
 			count, to = count+1, i+1
 		}
 	}
-	return from, to, count >= t.opts.Fanout
+	return from, to, count >= fanout
 }
 
 // InMemory reports whether the merge reads runs in memory only.

@@ -159,8 +159,8 @@ func (w *world) checkScan(t *testing.T, ranges []runs.Range, want []string) {
 func TestTree(t *testing.T) {
 	for seed := range uint64(5) {
 		for name, o := range map[string]*runs.Options{
-			"newest": {Prefix: 'r', Fanout: 4, Cache: runs.NewCache(100_000)},
-			"sums":   {Prefix: 'r', Fanout: 2, Sum: sum, Unfiltered: true},
+			"newest": {Prefix: 'r', Fanout: 4, MemoryFanout: 4, Cache: runs.NewCache(100_000)},
+			"sums":   {Prefix: 'r', Fanout: 2, MemoryFanout: 3, Sum: sum, Unfiltered: true},
 		} {
 			t.Run(fmt.Sprint(name, seed), func(t *testing.T) {
 				w := newWorld(seed, o)
@@ -191,7 +191,7 @@ func TestTree(t *testing.T) {
 
 // TestScanStops reads no more than it is asked to.
 func TestScanStops(t *testing.T) {
-	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 4})
+	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 4, MemoryFanout: 4})
 	w.commit(t, 100, 1000)
 	n := 0
 	if err := w.tree.Scan(w.store, []runs.Range{{}, {From: []byte("b")}}, func(_, _ []byte) bool { n++; return n < 7 }); err != nil || n != 7 {
@@ -202,7 +202,7 @@ func TestScanStops(t *testing.T) {
 // TestFewRuns shows how many runs there are after many commits: what a lookup
 // has to look into.
 func TestFewRuns(t *testing.T) {
-	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 4})
+	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 4, MemoryFanout: 4})
 	for range 1000 {
 		w.commit(t, 20, 1<<30)
 		if w.tree.InMemory() > 300 {
@@ -218,7 +218,7 @@ func TestFewRuns(t *testing.T) {
 // TestDamage changes, cuts, swaps and removes every page: reads say so, or give
 // what was written.
 func TestDamage(t *testing.T) {
-	w := newWorld(7, &runs.Options{Prefix: 'r', Fanout: 4})
+	w := newWorld(7, &runs.Options{Prefix: 'r', Fanout: 4, MemoryFanout: 4})
 	for range 3 {
 		w.commit(t, 1500, 1<<20)
 		w.flush(t)
@@ -261,7 +261,7 @@ func (w *world) readAll() error {
 }
 
 func TestMergeStops(t *testing.T) {
-	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 2})
+	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 2, MemoryFanout: 2})
 	w.commit(t, 3000, 1<<20)
 	w.commit(t, 3000, 1<<20)
 	stop := errors.New("stop")
@@ -272,7 +272,7 @@ func TestMergeStops(t *testing.T) {
 
 func BenchmarkTree(b *testing.B) {
 	const rows, commits = 6000, 200
-	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 16, Cache: runs.NewCache(128 << 20)})
+	w := newWorld(1, &runs.Options{Prefix: 'r', Fanout: 16, MemoryFanout: 16, Cache: runs.NewCache(128 << 20)})
 	batch := make([]runs.Row, rows)
 	fill := func() {
 		for i := range batch {

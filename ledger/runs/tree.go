@@ -16,6 +16,8 @@ type Options struct {
 	// Fanout is how many runs of like size are merged into one: 2 or more. More
 	// makes writing cheaper and reading dearer.
 	Fanout int
+	// MemoryFanout is Fanout for runs in memory.
+	MemoryFanout int
 	// Sum adds the values of one key, appends the sum to dst and returns it. It
 	// must not matter which is added to which. Nil: the newest value counts.
 	Sum func(dst, a, b []byte) ([]byte, error)

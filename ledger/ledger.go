@@ -51,7 +51,7 @@ type Limits struct {
 	// defaults are 16,384 and 64 MiB.
 	QueueStatements, QueueBytes int64
 	// CommitStatements and CommitBytes are from where a commit takes no more.
-	// The defaults are 2,048 and 3 MiB.
+	// The defaults are 2,048 and 1.5 MiB.
 	CommitStatements, CommitBytes int
 	// ClockBehind is how far the clock may be behind the last entry before
 	// nothing is admitted. The default is 10 s.
@@ -59,7 +59,7 @@ type Limits struct {
 	// StateRows is from how many values on the state that follows from the
 	// latest statements is stored; until then it is in memory, some 60 bytes
 	// each, and statements are judged again when the ledger is opened. The
-	// default is 65,536: some 20,000 statements.
+	// default is 262,144: some 80,000 statements, which takes a second.
 	StateRows uint64
 	// CacheBytes is how much of the state is kept in memory, roughly, beside its
 	// filters, which take some 6 bytes for each statement. The default is 64 MiB;
@@ -77,13 +77,13 @@ func (l Limits) withDefaults() Limits {
 	def(&l.QueueBytes, 64<<20)
 	def(&l.CacheBytes, 64<<20)
 	if l.StateRows == 0 {
-		l.StateRows = 1 << 16
+		l.StateRows = 1 << 18
 	}
 	if l.CommitStatements == 0 {
 		l.CommitStatements = 2048
 	}
 	if l.CommitBytes == 0 {
-		l.CommitBytes = 3 << 20
+		l.CommitBytes = 3 << 19
 	}
 	if l.ClockBehind == 0 {
 		l.ClockBehind = 10 * time.Second

@@ -77,8 +77,8 @@ func TestViewsWhileMerging(t *testing.T) {
 				}
 				s.wantReplayed(i.Ledger)
 				i.close()
-				if len(store.merges) < 20 {
-					t.Errorf("%d steps of merges", len(store.merges))
+				if len(store.merges) == 0 {
+					t.Error("no steps of merges")
 				}
 			})
 		})

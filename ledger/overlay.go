@@ -88,15 +88,16 @@ func (o *overlay) record(index uint64) (Record, error) {
 
 // batch is what one commit writes.
 type batch struct {
-	first   uint64 // index of the first record
-	records []Record
-	growth  *growth
-	values  table[[]byte]
-	figures table[custody.Figures]
-	tiles   []Write // full tiles, and those at the edge after it
-	bytes   int     // roughly what it will write
-	waiting []waiter
-	head    head // after it; set when it is handed to the committer
+	first      uint64 // index of the first record
+	records    []Record
+	growth     *growth
+	values     table[[]byte]
+	figures    table[custody.Figures]
+	tiles      []Write // full tiles, and those at the edge after it
+	bytes      int     // roughly what its records take, before they are compressed
+	stateBytes int     // roughly what values and figures take in memory
+	waiting    []waiter
+	head       head // after it; set when it is handed to the committer
 }
 
 // waiter is an item whose fate the batch decides.
@@ -121,11 +122,11 @@ func newBatch(c *verify.Chain, before *batch) *batch {
 
 func (b *batch) put(key, value []byte) {
 	*b.values.at(hashOf(key), key) = value
-	b.bytes += len(key) + len(value) + 8
+	b.stateBytes += len(key) + len(value) + 48
 }
 
 func (b *batch) change(key []byte) *custody.Figures {
-	b.bytes += len(key) + 64
+	b.stateBytes += len(key) + 128
 	return b.figures.at(hashOf(key), key)
 }
 

@@ -282,9 +282,14 @@ func (w *writer) admitAll() error {
 // writer's cache holds, about 200 bytes each.
 const cachedValues = 1 << 16
 
+// batchStateBytes is from where on a batch takes no more for what follows from it,
+// which stays in memory.
+const batchStateBytes = 8 << 20
+
 func (w *writer) full() bool {
 	b, limits := w.state.current, &w.l.limits
-	return len(b.records) >= limits.CommitStatements || b.bytes >= limits.CommitBytes || len(b.waiting) >= 2*limits.CommitStatements
+	return len(b.records) >= limits.CommitStatements || b.bytes >= limits.CommitBytes || b.stateBytes >= batchStateBytes ||
+		len(b.waiting) >= 2*limits.CommitStatements
 }
 
 // handOver gives the current batch to the committer, which is ready and has
@@ -378,7 +383,7 @@ func (l *Ledger) sequence(b *batch, e verify.Entry, env *tracev1.Envelope) error
 		return err
 	}
 	b.records = append(b.records, Record{Entry: e, Envelope: env})
-	b.bytes += verify.EntrySize + len(env.GetPayload()) + len(env.GetSignatureBlock()) + 64
+	b.bytes += len(env.GetPayload()) + len(env.GetSignatureBlock()) + 64
 	return nil
 }
 

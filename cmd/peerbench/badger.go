@@ -26,7 +26,7 @@ func badgerOptions(dir string) badger.Options {
 		WithCompression(badgeroptions.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
-		WithMemTableSize(32 << 20).
+		WithMemTableSize(16 << 20).
 		WithNumMemtables(3).
 		WithDetectConflicts(false)
 }

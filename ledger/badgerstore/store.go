@@ -44,7 +44,7 @@
 //
 // A value has less than 1 MiB. One commit has less than 15 % of MemTableSize in
 // keys and values, with 12 bytes for each record added, and less than one record
-// per 640 bytes of MemTableSize: with 32 MiB that is 5,033,164 bytes and 52,428
+// per 640 bytes of MemTableSize: with 16 MiB that is 2,516,582 bytes and 26,214
 // records. More is [ledger.ErrTooLarge]. A key does not begin with "!badger!".
 package badgerstore
 
@@ -73,7 +73,7 @@ var (
 )
 
 const (
-	defaultMemTableSize = 32 << 20
+	defaultMemTableSize = 16 << 20
 	// minMemTableSize leaves room for a value of maxValueSize in one commit.
 	minMemTableSize = 8 << 20
 	// valueThreshold is the size from which on Badger puts a value in its value
@@ -96,7 +96,7 @@ type Options struct {
 	// most of it to write one table, and twice that is resident unless the
 	// process has a memory limit. Files are mapped and do not count. It may
 	// change from one opening to the next; a larger one stays in force until the
-	// store was closed. The default is 32 MiB; less than 8 MiB is raised to it.
+	// store was closed. The default is 16 MiB; less than 8 MiB is raised to it.
 	MemTableSize int64
 
 	// MinFreeBytes is what the file system must have free for Open and Commit to
@@ -207,6 +207,11 @@ func badgerOptions(path string, opts Options) badger.Options {
 		WithIndexCacheSize(0).
 		WithMemTableSize(opts.MemTableSize).
 		WithNumMemtables(3).
+		// Tables from memory reach over all keys, so that merging them rewrites all
+		// of the first level: fewer times with more of them, and with room before
+		// writing has to wait for it.
+		WithNumLevelZeroTables(10).
+		WithNumLevelZeroTablesStall(40).
 		// There is one writer: committing in this process, the lock among
 		// processes. Detection would keep the keys of every commit for as long
 		// as a snapshot is open.

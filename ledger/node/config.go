@@ -109,7 +109,7 @@ type LimitsConfig struct {
 	MinFreeBytes     int64         `yaml:"min_free_bytes,omitempty"`    // 1 GiB
 
 	// MemoryBytes is what Go's memory should stay below.
-	MemoryBytes int64 `yaml:"memory_bytes,omitempty"` // 768 MiB
+	MemoryBytes int64 `yaml:"memory_bytes,omitempty"` // 896 MiB
 }
 
 // LogConfig says how to log to standard error.

@@ -7,7 +7,7 @@ import (
 
 // defaultMemoryLimit is what Go's memory of a server should stay below, beside
 // the files that the store maps.
-const defaultMemoryLimit = 768 << 20
+const defaultMemoryLimit = 896 << 20
 
 // LimitMemory bounds the memory of this process, for a process that serves and
 // does nothing else: the collector runs seldom, until memory comes near the

@@ -6,8 +6,14 @@
 // Statements are checked by many callers at once (Check), then judged and
 // sequenced by one goroutine, Run. Run takes what waits, admits statement after
 // statement against the state as of the last admitted one, and hands the whole
-// batch to one Store.Commit: entries, envelopes, tiles, state and head, all or
-// nothing. While a batch is being made durable the next one is admitted.
+// batch to one Store.Commit: times, envelopes, tiles and head, all or nothing.
+// While a batch is being made durable the next one is admitted.
+//
+// What follows from the statements, the state, is no part of the commit: the log
+// is its journal. It is kept in sorted runs (package runs), first in memory; when
+// there is enough of it, a third goroutine stores it in one piece, and merges runs
+// so that they stay few. Open judges those statements again that the stored state
+// does not cover, and Run stores what is left when it ends.
 //
 // The order of a batch, and what a crash leaves:
 //
@@ -31,9 +37,7 @@
 //   - No index is issued twice, if the store keeps its contract, or the anchor
 //     survives: Open refuses a store that is behind its anchor.
 //   - What a View returns was hashed again and found in the tree of its
-//     checkpoint; state values carry a checksum. A mismatch is ErrDamaged, never
-//     an answer.
-//
-// Not guaranteed: that state removed from the store behind the ledger's back is
-// missed by a query. A replay of the log finds it.
+//     checkpoint; pages of the state carry a checksum, and lists say which there
+//     are. A mismatch is ErrDamaged, never an answer. A list that is gone is made
+//     anew from the log.
 package ledger

@@ -34,6 +34,7 @@
 //     or empty.
 //
 // A seal is the first 8 bytes of SHA-256 over the key and what follows the seal.
-// Run ids are never used again, so a page cannot be taken for another, nor for an
-// older one. Of a run that the store lost, a tree notices the missing page.
+// Ids of runs that a list named are never used again, so a page cannot be taken for
+// another, nor for an older one. A page that the store lost is missed when it is
+// read.
 package runs

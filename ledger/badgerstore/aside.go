@@ -29,6 +29,9 @@ type leftovers struct {
 	// where it finds a fault.
 	logs    []string
 	longest int64 // of logs, in bytes
+	// values is the newest file of the value log, which Badger cuts likewise; empty
+	// if there is none.
+	values string
 	// empty are logs whose making or removal was interrupted. Badger refuses
 	// them.
 	empty []string
@@ -78,6 +81,8 @@ func (l *leftovers) addLog(name string, size int64) {
 	switch {
 	case size == 0:
 		l.empty = append(l.empty, name)
+	case filepath.Ext(name) == ".vlog":
+		l.values = max(l.values, name)
 	case filepath.Ext(name) == ".mem":
 		l.logs = append(l.logs, name)
 		l.longest = max(l.longest, size)
@@ -105,7 +110,11 @@ func (l *leftovers) setAside(log *slog.Logger) error {
 	}
 	log.Warn("the store was not closed; keeping what was found", "folder", pending,
 		"logs", l.logs, "empty_files", l.empty, "unnamed_tables", l.unnamed)
-	for _, name := range append([]string{badger.ManifestFilename}, l.logs...) {
+	cut := append([]string{badger.ManifestFilename}, l.logs...)
+	if len(l.logs) > 0 && l.values != "" {
+		cut = append(cut, l.values)
+	}
+	for _, name := range cut {
 		if err := keep(copySparse, pending, l.path, name); err != nil {
 			return err
 		}

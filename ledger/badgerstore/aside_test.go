@@ -80,7 +80,7 @@ func TestCrash(t *testing.T) {
 	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	reopened := open(t, dir, opts)
 	wantContents(t, reopened, "1", "a")
-	wantAside(t, dir, "000001/MANIFEST", "000001/00001.mem")
+	wantAside(t, dir, "000001/MANIFEST", "000001/00001.mem", "000001/000001.vlog")
 	if !strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("no warning in the log:\n%s", log.String())
 	}
@@ -94,7 +94,7 @@ func TestCrash(t *testing.T) {
 	mustCommit(t, reopened, "2", "b")
 	closeStore(t, reopened)
 	wantContents(t, open(t, dir, small), "2", "b")
-	wantAside(t, dir, "000001/MANIFEST", "000001/00001.mem") // nothing more
+	wantAside(t, dir, "000001/MANIFEST", "000001/00001.mem", "000001/000001.vlog") // nothing more
 }
 
 // TestEmptyFiles has the files that a process leaves when it is killed between

@@ -40,9 +40,13 @@ func (s *Store) Commit(_ context.Context, expected []byte, writes []ledger.Write
 
 	// A crash up to here leaves nothing of the writes. From here on it leaves
 	// all of them or none, and so does an error.
+	before := s.errors.Load()
 	err = txn.Commit()
 	if errors.Is(err, badger.ErrTxnTooBig) {
 		return ledger.ErrTooLarge // found out before the log was touched
+	}
+	if err == nil && s.errors.Load() != before {
+		err = errors.New("badger logged an error")
 	}
 	if err == nil {
 		// The log may be a new file. Without its name it would be lost with the

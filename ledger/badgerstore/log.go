@@ -5,14 +5,21 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 )
 
 // logger is a badger.Logger.
 type logger struct {
 	to *slog.Logger
+	// errors counts what Badger calls an error. Some, as of a sync of the value
+	// log that failed, it tells nobody but its log.
+	errors *atomic.Int64
 }
 
-func (l logger) Errorf(format string, args ...any)   { l.log(slog.LevelError, format, args) }
+func (l logger) Errorf(format string, args ...any) {
+	l.errors.Add(1)
+	l.log(slog.LevelError, format, args)
+}
 func (l logger) Warningf(format string, args ...any) { l.log(slog.LevelWarn, format, args) }
 func (l logger) Infof(format string, args ...any)    { l.log(slog.LevelDebug, format, args) } // mostly dumps of levels
 func (l logger) Debugf(format string, args ...any)   { l.log(slog.LevelDebug, format, args) }

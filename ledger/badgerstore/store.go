@@ -15,7 +15,9 @@
 //     new files are synced, too.
 //   - Snapshots show a commit after it returned nil, and never before. One whose
 //     outcome is unknown is not seen until the store is opened again, if at all.
-//   - The value log is empty: values that belong there are refused.
+//   - Values from 12 KiB on are in Badger's value log, which is written once, where
+//     a table is written again at each level. Badger only logs it when that log
+//     cannot be synced; any error that it logs during a commit fails the commit.
 //   - After an error of unknown outcome nothing is written any more.
 //   - Nothing is written while the file system has less than
 //     [Options].MinFreeBytes: Badger writes through memory maps, and a full disk
@@ -40,10 +42,15 @@
 // ends the process. Nothing in this package can change that; the next start finds
 // all that was committed.
 //
+// What is overwritten or removed leaves its bytes in the value log: nothing takes
+// them away while the store is in use. A ledger removes pages of its state when it
+// merges them, some 200 bytes for each statement in all. A store that is made anew
+// from a backup has none.
+//
 // # Limits
 //
 // A value has less than 1 MiB. One commit has less than 15 % of MemTableSize in
-// keys and values, with 12 bytes for each record added, and less than one record
+// keys and values below 12 KiB, with 12 bytes for each record added, and less than one record
 // per 640 bytes of MemTableSize: with 16 MiB that is 2,516,582 bytes and 26,214
 // records. More is [ledger.ErrTooLarge]. A key does not begin with "!badger!".
 package badgerstore
@@ -53,6 +60,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -77,11 +85,14 @@ const (
 	// minMemTableSize leaves room for a value of maxValueSize in one commit.
 	minMemTableSize = 8 << 20
 	// valueThreshold is the size from which on Badger puts a value in its value
-	// log, where a damaged one is read as an empty one without an error.
-	valueThreshold = 1 << 20
-	maxValueSize   = valueThreshold - 1
-	// valueLogSize is small: the file is mapped, and stays empty.
-	valueLogSize = 2 << 20
+	// log, where a damaged one is read as an empty one without an error: whole
+	// finds that. Tiles, which are written again and again until they are full,
+	// stay below it: nothing takes away what is obsolete there.
+	valueThreshold = 12 << 10
+	maxValueSize   = 1<<20 - 1
+	// valueLogSize is small: the last file is copied when a directory is opened that
+	// was not closed.
+	valueLogSize = 64 << 20
 	minFreeBytes = 1 << 30
 )
 
@@ -108,7 +119,8 @@ type Options struct {
 
 // Store is a ledger.Store in a directory.
 type Store struct {
-	db *badger.DB
+	db     *badger.DB
+	errors *atomic.Int64 // that Badger logged
 
 	// committing serializes Commit and Close, and guards what follows.
 	committing sync.Mutex
@@ -159,7 +171,8 @@ func open(dir *directory, opts Options) (*Store, error) {
 	// A log is replayed into a table of the configured size, and one that does
 	// not fit ends the process.
 	opts.MemTableSize = max(opts.MemTableSize, left.memTableSize())
-	db, err := badger.Open(badgerOptions(dir.path, opts))
+	said := new(atomic.Int64)
+	db, err := badger.Open(badgerOptions(dir.path, opts, said))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +180,7 @@ func open(dir *directory, opts Options) (*Store, error) {
 		db.Close()
 		return nil, err
 	}
-	return &Store{db: db, dir: dir, space: space, current: newView(db)}, nil
+	return &Store{db: db, dir: dir, space: space, errors: said, current: newView(db)}, nil
 }
 
 func (o Options) withDefaults() Options {
@@ -186,9 +199,9 @@ func (o Options) withDefaults() Options {
 
 // badgerOptions departs from Badger's defaults where they trade durability or
 // the discovery of damage for speed.
-func badgerOptions(path string, opts Options) badger.Options {
+func badgerOptions(path string, opts Options, said *atomic.Int64) badger.Options {
 	return badger.DefaultOptions(path).
-		WithLogger(logger{opts.Logger}).
+		WithLogger(logger{opts.Logger, said}).
 		WithSyncWrites(true).
 		// OnBlockRead and OnTableAndBlockRead panic on damage, or end a scan
 		// early.
@@ -222,7 +235,7 @@ func badgerOptions(path string, opts Options) badger.Options {
 }
 
 // Size returns the bytes in tables and in the value log, as of a minute ago at
-// most. That of the value log stays below a few MiB.
+// most.
 func (s *Store) Size() (lsm, vlog int64) {
 	return s.db.Size()
 }

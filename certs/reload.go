@@ -155,6 +155,18 @@ func (r *Reloader) ServerConfig() *tls.Config {
 	return config
 }
 
+// PublicConfig is the server's end of a connection that anybody may open, over
+// HTTP, with the certificate as it is loaded at each handshake.
+func (r *Reloader) PublicConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return &r.current.Load().pair, nil
+		},
+	}
+}
+
 // ClientConfig is as the function [ClientConfig], with certificate and key as
 // they are loaded at each handshake. The authorities stay those of this call:
 // crypto/tls has no hook for a client's.

@@ -178,6 +178,24 @@ func (v *View) Records(ctx context.Context, start, end uint64, visit func(Record
 	return err
 }
 
+// TileHashes returns the first width hashes, 32 bytes each, of a tile of the tree:
+// those of 8 levels, of which level 0 begins at the leaves (C2SP tlog-tiles). The
+// error is ErrOutOfRange if the tree has not so many there.
+func (v *View) TileHashes(level int, number uint64, width int) ([]byte, error) {
+	t, err := v.p.tree.tile(tileID{level, number})
+	if err != nil {
+		return nil, err
+	}
+	if width > len(t.rows[0]) {
+		return nil, fmt.Errorf("tile %d of level %d: %w", number, level, ErrOutOfRange)
+	}
+	hashes := make([]byte, 0, width*verify.HashSize)
+	for _, h := range t.rows[0][:width] {
+		hashes = append(hashes, h[:]...)
+	}
+	return hashes, nil
+}
+
 // InclusionPath returns the inclusion path of an entry in the tree of a size.
 func (v *View) InclusionPath(index, size uint64) ([][]byte, error) {
 	if size > v.Size() || index >= size {

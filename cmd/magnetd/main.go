@@ -92,6 +92,9 @@ func serve(ctx context.Context, config string) error {
 	if address := n.MonitorAddr(); address != "" {
 		logger.LogAttrs(ctx, slog.LevelInfo, "monitor", slog.String("address", address))
 	}
+	if address := n.PublicAddr(); address != "" {
+		logger.LogAttrs(ctx, slog.LevelInfo, "public log", slog.String("address", address))
+	}
 	if err := n.Serve(ctx); err != nil {
 		return err
 	}

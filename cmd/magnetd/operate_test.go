@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -283,4 +284,57 @@ func TestTracesAreExported(t *testing.T) {
 			t.Errorf("the collector got %q", secret)
 		}
 	}
+}
+
+// TestPublicLog: strangers read the log over HTTPS, without a certificate of
+// their own, and nothing else of the server's.
+func TestPublicLog(t *testing.T) {
+	s := newSite(t)
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.configure("data_dir: data\n", "data_dir: data\npublic: {listen: \""+address+"\"}\n")
+	p := s.start()
+	c := s.dial("reg/auditor")
+	p.serving(t.Context(), c)
+	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.authorities()}}}
+	get := func(path string) (int, []byte) {
+		resp, err := stranger.Get("https://" + address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, b
+	}
+	latest, err := c.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, b := get("/checkpoint"); code != http.StatusOK || !bytes.Equal(b, latest.Note) {
+		t.Errorf("checkpoint: %d %q, want %q", code, b, latest.Note)
+	}
+	if code, b := get("/tile/entries/000.p/3"); code != http.StatusOK || len(b) != 3*84 {
+		t.Errorf("entries: %d, %d bytes", code, len(b))
+	}
+	if code, _ := get("/metrics"); code != http.StatusNotFound {
+		t.Errorf("metrics: %d", code)
+	}
+	p.stop()
+}
+
+// authorities returns the authority of the ledger's certificates.
+func (s *site) authorities() *x509.CertPool {
+	s.t.Helper()
+	pem, err := os.ReadFile(filepath.Join(s.dir, "reg", "ca", "ca.pem"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return pool
 }

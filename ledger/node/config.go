@@ -40,6 +40,8 @@ type Config struct {
 	Limits LimitsConfig `yaml:"limits,omitempty"`
 	// Monitor is where the operator looks.
 	Monitor MonitorConfig `yaml:"monitor,omitempty"`
+	// Public is where strangers read the log.
+	Public PublicConfig `yaml:"public,omitempty"`
 	// Log says how to log.
 	Log LogConfig `yaml:"log,omitempty"`
 	// ShutdownGrace is how long calls under way may take when the server stops;
@@ -71,6 +73,22 @@ type MonitorConfig struct {
 	Listen string `yaml:"listen,omitempty"`
 	// Profiles serves /debug/pprof/, too, which needs a loopback address.
 	Profiles bool `yaml:"profiles,omitempty"`
+}
+
+// PublicConfig is an address that serves the log, without its statements, to
+// anybody: C2SP tlog-tiles over HTTPS (package tlog).
+type PublicConfig struct {
+	// Listen is host:port; port 0 takes any. Absent, there is no such address.
+	Listen string `yaml:"listen,omitempty"`
+	// Certificate and Key are PEM files of a certificate that strangers' programs
+	// trust; absent, it is that of the section tls. They are read again as those
+	// are.
+	Certificate string `yaml:"certificate,omitempty"`
+	Key         string `yaml:"key,omitempty"`
+	// BehindProxy serves plain HTTP instead, for a proxy that speaks TLS.
+	BehindProxy bool `yaml:"behind_proxy,omitempty"`
+	// Connections may be open at once; beyond, a new one waits. 1,024 if absent.
+	Connections int `yaml:"connections,omitempty"`
 }
 
 // LimitsConfig are limits of transport; those that decide what is recorded are
@@ -160,7 +178,8 @@ func ReadConfig(path string) (*Config, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("reading configuration %s: %w", path, err)
 	}
-	for _, p := range []*string{&c.DataDir, &c.Genesis, &c.CheckpointKey, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA, &c.TLS.CRL} {
+	for _, p := range []*string{&c.DataDir, &c.Genesis, &c.CheckpointKey, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA, &c.TLS.CRL,
+		&c.Public.Certificate, &c.Public.Key} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -177,6 +196,9 @@ func (c *Config) check() error {
 		if negative {
 			return fmt.Errorf("limits.%s is negative", name)
 		}
+	}
+	if p := c.Public; (p.Certificate == "") != (p.Key == "") || p.BehindProxy && p.Certificate != "" || p.Connections < 0 {
+		return errors.New("public: certificate and key go together, and not with behind_proxy; connections is not negative")
 	}
 	if c.TLS.CheckInterval < 0 || c.ShutdownGrace < 0 {
 		return errors.New("tls.check_interval or shutdown_grace is negative")

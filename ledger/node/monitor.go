@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,14 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// monitor serves what an operator looks at, over plain HTTP on an address of its
-// own: /metrics, /healthz, /readyz and, if configured, /debug/pprof/.
-type monitor struct {
-	listener net.Listener
-	server   *http.Server
-}
-
-// openMonitor begins to listen, if the configuration has an address.
+// openMonitor begins to listen for what an operator looks at, over plain HTTP on
+// an address of its own, if the configuration has one: /metrics, /healthz, /readyz
+// and, if configured, /debug/pprof/.
 func (n *Node) openMonitor() error {
 	c := n.cfg.Monitor
 	if c.Listen == "" {
@@ -44,7 +38,7 @@ func (n *Node) openMonitor() error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	mux.HandleFunc("GET /healthz", answer(n.alive))
 	mux.HandleFunc("GET /readyz", answer(n.server.Ready))
-	n.monitor = &monitor{listener, &http.Server{
+	n.monitor = &webServer{"the monitor", listener, &http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(n.logger.Handler(), slog.LevelWarn),
 	}}
@@ -71,31 +65,4 @@ func (n *Node) alive() error {
 	defer v.Close()
 	_, err := v.Record(v.Size() - 1)
 	return err
-}
-
-// serve answers until the context ends. No answer is under way when it returns:
-// the ledger is closed then.
-func (m *monitor) serve(ctx context.Context) error {
-	served := make(chan error, 1)
-	go func() { served <- m.server.Serve(m.listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serving the monitor: %w", err)
-	case <-ctx.Done():
-	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := m.server.Shutdown(patience); err != nil {
-		m.server.Close() // a profile is being taken
-	}
-	<-served
-	return nil
-}
-
-// close closes a monitor that need not have served.
-func (m *monitor) close() error {
-	if err := m.listener.Close(); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
 }

@@ -42,7 +42,8 @@ type Node struct {
 	reloader *certs.Reloader
 	listener net.Listener
 	metrics  *metrics
-	monitor  *monitor              // nil if there is none
+	monitor  *webServer            // nil if there is none
+	public   *publicLog            // nil if there is none
 	tracing  *trace.TracerProvider // nil if there is none
 	reload   chan struct{}
 
@@ -71,6 +72,9 @@ func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog
 	n.lookAtSpace()
 	n.metrics.observe(n)
 	if err := n.openMonitor(); err != nil {
+		return nil, err
+	}
+	if err := n.openPublic(ask); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -140,11 +144,14 @@ func (n *Node) openServer(ctx context.Context, ask keyfile.Passphrase) (err erro
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
 // MonitorAddr returns the address of the monitor, empty if there is none.
-func (n *Node) MonitorAddr() string {
-	if n.monitor == nil {
+func (n *Node) MonitorAddr() string { return n.monitor.address() }
+
+// PublicAddr returns the address of the public log, empty if there is none.
+func (n *Node) PublicAddr() string {
+	if n.public == nil {
 		return ""
 	}
-	return n.monitor.listener.Addr().String()
+	return n.public.address()
 }
 
 // Reload has the TLS files read now, rather than at the next interval, and open
@@ -173,12 +180,8 @@ func (n *Node) Serve(ctx context.Context) error {
 		}
 		written <- err
 	}()
-	interval := n.cfg.TLS.CheckInterval
-	if interval == 0 {
-		interval = defaultCheckInterval
-	}
 	others.Go(func() error {
-		return n.reloader.Run(writing, interval, n.reload, func(err error) { n.reloaded(ctx, err) })
+		return n.reloader.Run(writing, n.checkInterval(), n.reload, func(err error) { n.reloaded(ctx, err) })
 	})
 	others.Go(func() error { n.watchSpace(writing); return nil })
 	if n.monitor != nil {
@@ -190,10 +193,20 @@ func (n *Node) Serve(ctx context.Context) error {
 			return err
 		})
 	}
+	if n.public != nil {
+		n.servePublic(writing, others)
+	}
 	err := n.server.Serve(ctx, n.listener, n.cfg.ShutdownGrace)
 	n.listener = nil // closed by Serve
 	stopWriting()
 	return errors.Join(err, <-written, others.Wait(), n.Close())
+}
+
+func (n *Node) checkInterval() time.Duration {
+	if n.cfg.TLS.CheckInterval == 0 {
+		return defaultCheckInterval
+	}
+	return n.cfg.TLS.CheckInterval
 }
 
 // reloaded tells the operator what became of the TLS files, once for each
@@ -226,6 +239,9 @@ func (n *Node) Close() error {
 	if n.monitor != nil {
 		errs = append(errs, n.monitor.close())
 	}
+	if n.public != nil {
+		errs = append(errs, n.public.close())
+	}
 	if n.tracing != nil {
 		flush, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -242,6 +258,6 @@ func (n *Node) Close() error {
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}
-	n.listener, n.monitor, n.tracing, n.ledger, n.anchor, n.store = nil, nil, nil, nil, nil, nil
+	n.listener, n.monitor, n.public, n.tracing, n.ledger, n.anchor, n.store = nil, nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }

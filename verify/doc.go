@@ -281,6 +281,21 @@
 // in one log, the receipts may have different checkpoints; that one extends the
 // other, a consistency proof shows.
 //
+// # Proof of fork
+//
+// A proof of fork is two checkpoints of the pinned log, the older not larger than
+// the newer and not of size 0, a root, and a consistency proof. It verifies
+// ([Log.NewFork]) if the root is not that of the older checkpoint, and the
+// consistency proof shows that the newer checkpoint extends that root at the older's
+// size (RFC 9162, section 2.1.4.2). Of two checkpoints of one size the proof is
+// empty, and the root that of the newer.
+//
+// In a file ([OpenFork]) it is a JSON object with the fields format ("magnet-ledger
+// fork v1"), checkpoint_vkey, older and newer (signed notes), root (base64) and
+// consistency (an array of hashes in base64, or null). That two checkpoints have no
+// consistency proof between them is proved by what was hashed, not by what a server
+// will not say.
+//
 // # Range proof
 //
 // A range proof shows where several leaves stand that follow each other, from

@@ -32,7 +32,7 @@ func TestWallsOfDependencies(t *testing.T) {
 		{"ledger/custody", rules, "the rules are a function of the log"},
 		{"ledger/runs", runs, "a map of byte strings knows no ledger"},
 		{"ledger", writer, "the writer knows no store and no wire"},
-		{"ledger/tlog", append(slices.Clone(writer), module+"ledger/tlog", "github.com/klauspost/compress"), "strangers are served entries, hashes and checkpoints, by HTTP alone"},
+		{"ledger/tlog", append(slices.Clone(writer), module+"ledger/tlog", module+"ledger/durable", "github.com/klauspost/compress"), "strangers are served entries, hashes and checkpoints, by HTTP alone"},
 		{"certs", []string{module + "certs", "github.com/spiffe/go-spiffe/v2/spiffeid"}, "the profile of certificates stands alone"},
 	} {
 		for _, dep := range dependencies(t, "./"+wall.room) {

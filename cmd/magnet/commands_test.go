@@ -20,6 +20,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":      exits,
 	"enrol":      enrol,
 	"replace":    replace,
+	"append":     appendLine,
 	"put":        put,
 	"flip":       flip,
 	"messages":   messages,
@@ -88,6 +89,12 @@ func exitCodeOf(err error) int {
 		return exit.ExitCode()
 	}
 	return -2
+}
+
+// appendLine appends a line to a file.
+func appendLine(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "append FILE LINE")
+	write(ts, args[0], []byte(ts.ReadFile(args[0])+args[1]+"\n"))
 }
 
 // enrol makes a participant with keys in the clear, in the directory of its

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger/client"
+	"github.com/magnet-ledger/magnet-ledger/ledger/tlog"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
@@ -94,6 +95,10 @@ func exitCode(err error) int {
 		return exitNoServer
 	case refusal != nil:
 		return exitNo
+	case errors.Is(err, tlog.ErrUnavailable):
+		return exitNoServer
+	case errors.Is(err, tlog.ErrFolder), errors.Is(err, tlog.ErrBehind):
+		return exitNo
 	case ok && st.Code() == codes.InvalidArgument:
 		return exitUse
 	case ok && (st.Code() == codes.Unavailable || st.Code() == codes.DeadlineExceeded):
@@ -107,7 +112,10 @@ func exitCode(err error) int {
 // isLie reports whether an error is evidence of a lying server.
 func isLie(err error) bool {
 	var fork *client.ForkError
-	return errors.As(err, &fork) || errors.Is(err, verify.ErrCheckpoint) || errors.Is(err, verify.ErrProof) || errors.Is(err, verify.ErrReceipt)
+	var published *tlog.ForkError
+	var entries *tlog.NotLogError
+	return errors.As(err, &fork) || errors.As(err, &published) || errors.As(err, &entries) || errors.Is(err, verify.ErrNoFork) ||
+		errors.Is(err, verify.ErrCheckpoint) || errors.Is(err, verify.ErrProof) || errors.Is(err, verify.ErrReceipt)
 }
 
 func (a *app) root() *cobra.Command {

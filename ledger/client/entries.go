@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc"
@@ -51,6 +52,28 @@ func (c *Client) readEntries(ctx context.Context, r entryRange) error {
 		}
 	}
 	return nil
+}
+
+// ReadEntries calls visit for the entries from start up to, not including, end, in
+// order, until it returns an error, which is returned. The entries are not judged;
+// the error is that of an entry that has no form, or that of the call.
+func (c *Client) ReadEntries(ctx context.Context, start, end uint64, visit func(verify.Entry) error) error {
+	next := start
+	err := c.readEntries(ctx, entryRange{
+		next: func() uint64 { return next }, end: end, view: ledgerv1.StatementView_STATEMENT_VIEW_ENTRY, pause: func() {},
+		visit: func(logged *ledgerv1.LoggedEntry) error {
+			e, err := verify.ParseEntry(logged.GetEntry())
+			if err != nil {
+				return err
+			}
+			next++
+			return visit(e)
+		},
+	})
+	if err == nil && next != end {
+		return fmt.Errorf("entries %d to %d: the server ended at %d", start, end, next)
+	}
+	return err
 }
 
 // readStream reads from one stream. over says that there is no point in another.

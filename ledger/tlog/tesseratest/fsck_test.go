@@ -78,3 +78,27 @@ func TestFsck(t *testing.T) {
 		}
 	}
 }
+
+// TestFsckFolder: the same of a folder that is published step by step.
+func TestFsckFolder(t *testing.T) {
+	l, dir := ledgertest.New(t, verifytest.NewLedger(t)), t.TempDir()
+	h, err := tlog.NewHandler(l.Ledger, tlog.HandlerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewTLSServer(h)
+	defer s.Close()
+	for _, size := range sizes {
+		l.Grow(size)
+		f, err := tlog.OpenFolder(dir, l.Made.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := f.Update(t.Context(), &tlog.Site{URL: s.URL, Client: s.Client()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := check(t.Context(), l, client.FileFetcher{Root: dir}); err != nil {
+			t.Errorf("size %d: %v", size, err)
+		}
+	}
+}

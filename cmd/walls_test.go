@@ -17,6 +17,7 @@ var evidence = []string{
 	module + "verify", module + "proto/gen/magnet/trace/v1",
 	"google.golang.org/protobuf/", "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate",
 	"golang.org/x/mod/sumdb/", "github.com/transparency-dev/merkle", "github.com/transparency-dev/formats", "filippo.io/edwards25519",
+	"filippo.io/mldsa", "golang.org/x/crypto/cryptobyte", // of witnesses' keys, by formats
 }
 
 func TestWallsOfDependencies(t *testing.T) {

@@ -39,7 +39,7 @@
 //     follows keys only; whether those rules were kept, a replay finds out.
 //   - A checkpoint is the operator's promise. Two that contradict each other
 //     prove a fork, but somebody must have both. Signatures by other keys, those
-//     of witnesses among them, are passed over here.
+//     of witnesses among them, are passed over unless a Policy is asked.
 //   - Nothing shows that a statement was never refused or delayed.
 //   - Whether a participant is who it says it is, the authority vouches for.
 //   - One checkpoint key is pinned. Checkpoints by a key that replaced it do
@@ -281,6 +281,15 @@
 // in one log, the receipts may have different checkpoints; that one extends the
 // other, a consistency proof shows.
 //
+// # Policy
+//
+// A policy is a C2SP tlog-policy file: logs, witnesses with their keys, groups and
+// the quorum ([ParsePolicy]). A checkpoint satisfies it ([Policy.Check]) if the log's
+// verifier key is one of the policy's, or the policy names none, and the witnesses
+// whose cosignature (C2SP tlog-cosignature, of Ed25519 or ML-DSA-44) it bears are a
+// quorum. A signature line with name and hash of a witness's key that does not verify
+// makes the checkpoint malformed. The times in cosignatures are not judged.
+//
 // # Proof of fork
 //
 // A proof of fork is two checkpoints of the pinned log, the older not larger than
@@ -482,6 +491,7 @@
 //   - RFC 8032: Ed25519; RFC 8410: its SubjectPublicKeyInfo.
 //   - FIPS 186-5: ECDSA; RFC 5480: its SubjectPublicKeyInfo.
 //   - DSSE: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
-//   - C2SP: https://c2sp.org/tlog-checkpoint and https://c2sp.org/signed-note
+//   - C2SP: https://c2sp.org/tlog-checkpoint and https://c2sp.org/signed-note;
+//     https://c2sp.org/tlog-policy and https://c2sp.org/tlog-cosignature
 //   - Protobuf: https://protobuf.dev/programming-guides/encoding/
 package verify

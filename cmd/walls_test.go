@@ -34,6 +34,7 @@ func TestWallsOfDependencies(t *testing.T) {
 		{"ledger/runs", runs, "a map of byte strings knows no ledger"},
 		{"ledger", writer, "the writer knows no store and no wire"},
 		{"ledger/tlog", append(slices.Clone(writer), module+"ledger/tlog", module+"ledger/durable", "github.com/klauspost/compress"), "strangers are served entries, hashes and checkpoints, by HTTP alone"},
+		{"ledger/witness", append(slices.Clone(evidence), module+"ledger/witness", module+"ledger/durable", "golang.org/x/sync/errgroup"), "a witness needs no ledger"},
 		{"certs", []string{module + "certs", "github.com/spiffe/go-spiffe/v2/spiffeid"}, "the profile of certificates stands alone"},
 	} {
 		for _, dep := range dependencies(t, "./"+wall.room) {

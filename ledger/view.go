@@ -214,12 +214,17 @@ func (v *View) ConsistencyPath(from, to uint64) ([][]byte, error) {
 }
 
 // Receipt returns the receipt of a record of the view under its checkpoint.
-func (v *View) Receipt(r Record) (*tracev1.Receipt, error) {
-	path, err := v.InclusionPath(r.Entry.Index, v.Size())
+func (v *View) Receipt(r Record) (*tracev1.Receipt, error) { return v.ReceiptUnder(r, v.p.checkpoint) }
+
+// ReceiptUnder returns the receipt of a record under a checkpoint of the log that
+// covers it and is not later than the view's; one may be cosigned by witnesses. The
+// error is ErrOutOfRange if it does not cover the record.
+func (v *View) ReceiptUnder(r Record, cp *verify.Checkpoint) (*tracev1.Receipt, error) {
+	path, err := v.InclusionPath(r.Entry.Index, cp.Size)
 	if err != nil {
 		return nil, err
 	}
-	if err := verify.VerifyInclusion(r.Entry.LeafHash(), r.Entry.Index, v.Size(), path, v.p.head.root); err != nil {
+	if err := verify.VerifyInclusion(r.Entry.LeafHash(), r.Entry.Index, cp.Size, path, cp.Root); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	spki, err := v.signerSPKI(r)
@@ -227,6 +232,6 @@ func (v *View) Receipt(r Record) (*tracev1.Receipt, error) {
 		return nil, err
 	}
 	return &tracev1.Receipt{
-		Entry: r.Entry.Bytes(), InclusionPath: path, Checkpoint: v.p.checkpoint.Note, SignerSpki: spki,
+		Entry: r.Entry.Bytes(), InclusionPath: path, Checkpoint: cp.Note, SignerSpki: spki,
 	}, nil
 }

@@ -114,7 +114,7 @@ func receipts(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	places := make(map[uint64]string)
 	for _, path := range paths {
-		proven, err := verifyReceipt(path, ts.MkAbs(args[1]))
+		proven, err := verifyReceipt(path, ts.MkAbs(args[1]), "")
 		ts.Check(err)
 		if other := places[proven.Entry.Index]; other != "" {
 			ts.Fatalf("%s and %s are of entry %d", other, path, proven.Entry.Index)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +22,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"enrol":      enrol,
 	"replace":    replace,
 	"append":     appendLine,
+	"policy":     policyFile,
+	"eventually": eventually,
 	"put":        put,
 	"flip":       flip,
 	"messages":   messages,
@@ -95,6 +98,25 @@ func exitCodeOf(err error) int {
 func appendLine(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, args, 2, "append FILE LINE")
 	write(ts, args[0], []byte(ts.ReadFile(args[0])+args[1]+"\n"))
+}
+
+// policyFile writes a policy that demands one witness, whose directory is given,
+// perhaps with its address.
+func policyFile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "policy FILE DIR [URL]")
+	vkey := strings.TrimSpace(ts.ReadFile(filepath.Join(args[1], "witness.vkey")))
+	write(ts, args[0], []byte("witness w "+strings.Join(append([]string{vkey}, args[2:]...), " ")+"\nquorum w\n"))
+}
+
+// eventually runs a program again and again until it exits with a code.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "eventually CODE PROGRAM ARG...")
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	poll(ts, strings.Join(args[1:], " "), func() bool {
+		time.Sleep(50 * time.Millisecond)
+		return exitCodeOf(ts.Exec(args[1], args[2:]...)) == code
+	})
 }
 
 // enrol makes a participant with keys in the clear, in the directory of its

@@ -338,7 +338,7 @@ func (d *demo) audit(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	return s.verify(ctx, d.path("auditor.state"), true)
+	return s.verify(ctx, d.path("auditor.state"), true, nil)
 }
 
 func (d *demo) receiptPath() string {
@@ -347,7 +347,7 @@ func (d *demo) receiptPath() string {
 
 func (d *demo) receipt(context.Context) error {
 	d.step(7, "Verify one receipt offline, with nothing but the ledger card.")
-	proven, err := verifyReceipt(d.receiptPath(), d.path("reg", "ledger.card"))
+	proven, err := verifyReceipt(d.receiptPath(), d.path("reg", "ledger.card"), "")
 	if err != nil {
 		return err
 	}

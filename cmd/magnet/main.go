@@ -97,7 +97,7 @@ func exitCode(err error) int {
 		return exitNo
 	case errors.Is(err, tlog.ErrUnavailable):
 		return exitNoServer
-	case errors.Is(err, tlog.ErrFolder), errors.Is(err, tlog.ErrBehind):
+	case errors.Is(err, tlog.ErrFolder), errors.Is(err, tlog.ErrBehind), errors.Is(err, verify.ErrPolicy), errors.Is(err, client.ErrNotCosigned):
 		return exitNo
 	case ok && st.Code() == codes.InvalidArgument:
 		return exitUse

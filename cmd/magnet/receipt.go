@@ -23,6 +23,7 @@ func (a *app) receiptCommand() *cobra.Command {
 
 func (a *app) receiptGetCommand() *cobra.Command {
 	var out string
+	var cosigned bool
 	cmd := &cobra.Command{
 		Use: "get STATEMENT", Short: "Fetch a receipt that verifies offline", Args: cobra.ExactArgs(1),
 		Long:    "Fetch a receipt with all that an offline reader needs who has the ledger card.\n\n" + statementNames,
@@ -33,19 +34,23 @@ func (a *app) receiptGetCommand() *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			return s.fetchReceipt(cmd.Context(), args[0], out)
+			return s.fetchReceipt(cmd.Context(), args[0], out, cosigned)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "file to write (default: standard output)")
+	cmd.Flags().BoolVar(&cosigned, "cosigned", false, "under checkpoints that witnesses have cosigned")
 	return cmd
 }
 
-func (s *session) fetchReceipt(ctx context.Context, name, out string) error {
+func (s *session) fetchReceipt(ctx context.Context, name, out string, cosigned bool) error {
 	req, err := s.namedStatement(name)
 	if err != nil {
 		return err
 	}
 	bundle, err := s.client.Bundle(ctx, req)
+	if err == nil && cosigned {
+		err = s.client.Cosign(ctx, bundle, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -75,12 +80,12 @@ func writeReceipt(path string, bundle *tracev1.ReceiptBundle) error {
 }
 
 func (a *app) receiptVerifyCommand() *cobra.Command {
-	var card string
+	var card, policy string
 	cmd := &cobra.Command{
 		Use: "verify FILE --ledger CARD", Short: "Verify a receipt offline, against the ledger card alone", Args: cobra.ExactArgs(1),
 		Example: "  magnet receipt verify june.receipts/INV-001.receipt.json --ledger reg/ledger.card",
 		RunE: func(_ *cobra.Command, args []string) error {
-			proven, err := verifyReceipt(args[0], card)
+			proven, err := verifyReceipt(args[0], card, policy)
 			if err != nil {
 				return err
 			}
@@ -88,12 +93,17 @@ func (a *app) receiptVerifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&card, "ledger", "", "ledger card, got out of band")
+	cmd.Flags().StringVar(&policy, "policy", "", policyUsage)
 	must(cmd.MarkFlagRequired("ledger"))
 	return cmd
 }
 
-// verifyReceipt verifies a receipt file offline.
-func verifyReceipt(path, cardPath string) (*verify.Proven, error) {
+// verifyReceipt verifies a receipt file offline. policyPath may be empty.
+func verifyReceipt(path, cardPath, policyPath string) (*verify.Proven, error) {
+	policy, err := readPolicy(policyPath)
+	if err != nil {
+		return nil, err
+	}
 	card, err := client.ReadCard(cardPath)
 	if err != nil {
 		return nil, err
@@ -110,6 +120,9 @@ func verifyReceipt(path, cardPath string) (*verify.Proven, error) {
 		return nil, answerNo{err}
 	}
 	proven, err := log.VerifyBundle(bundle)
+	if err == nil && policy != nil {
+		err = policy.CheckBundle(log, bundle)
+	}
 	if err != nil {
 		return nil, answerNo{fmt.Errorf("%s: %w", path, err)}
 	}

@@ -40,7 +40,7 @@ func (a *app) checkpointCommand() *cobra.Command {
 }
 
 func (a *app) verifyCommand() *cobra.Command {
-	var state string
+	var state, policy string
 	var full bool
 	cmd := &cobra.Command{
 		Use:   "verify --state FILE",
@@ -60,17 +60,40 @@ Exit code 0 says that all was sound, 1 that something was found.`,
 				return err
 			}
 			defer s.Close()
-			return s.verify(cmd.Context(), state, full)
+			p, err := readPolicy(policy)
+			if err != nil {
+				return err
+			}
+			return s.verify(cmd.Context(), state, full, p)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "file to go on from; it is made by the first check")
 	cmd.Flags().BoolVar(&full, "full", false, "check the statements too")
+	cmd.Flags().StringVar(&policy, "policy", "", policyUsage)
 	must(cmd.MarkFlagRequired("state"))
 	return cmd
 }
 
+const policyUsage = "C2SP tlog-policy file that names witnesses: demand their cosignatures"
+
+// readPolicy reads a policy file; of no path it is nil.
+func readPolicy(path string) (*verify.Policy, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := verify.ParsePolicy(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
 // verify runs an audit from a state file and keeps the new state.
-func (s *session) verify(ctx context.Context, state string, full bool) error {
+func (s *session) verify(ctx context.Context, state string, full bool, policy *verify.Policy) error {
 	auditor, err := s.auditor(state, full)
 	if err != nil {
 		return err
@@ -81,7 +104,7 @@ func (s *session) verify(ctx context.Context, state string, full bool) error {
 	}
 	defer leaves.Close()
 	bar := s.progress("verifying", 1) // the length comes with the first report
-	report, err := s.client.Audit(ctx, auditor, client.AuditOptions{Leaves: leaves, Progress: func(done, total uint64) {
+	report, err := s.client.Audit(ctx, auditor, client.AuditOptions{Leaves: leaves, Policy: policy, Progress: func(done, total uint64) {
 		bar.ChangeMax64(int64(total))
 		_ = bar.Set64(int64(done))
 	}})

@@ -20,6 +20,9 @@ type AuditOptions struct {
 	// Progress, unless nil, is told now and then how many entries of the log
 	// were read, and at the end.
 	Progress func(done, total uint64)
+	// Policy, unless nil, must be satisfied by the checkpoint that the log is read
+	// for, which is then the newest that witnesses have cosigned.
+	Policy *verify.Policy
 }
 
 // Report is what an audit found.
@@ -48,7 +51,7 @@ func (r *Report) Sound() bool { return r.Found == 0 }
 // the chain was found, the auditor has kept the checkpoint and has a State.
 //
 // Findings are in the report, not in the error. The error is that of a call, of
-// the leaf file, wraps verify.ErrCheckpoint or is a *ForkError. The report says
+// the leaf file, wraps verify.ErrCheckpoint or verify.ErrPolicy, or is a *ForkError. The report says
 // what was read and found before it.
 //
 // After a finding of kind Rewritten or CutBack, Locate tells where. It takes
@@ -76,8 +79,15 @@ type audit struct {
 func (au *audit) run(ctx context.Context) error {
 	floor := au.client.history.size()
 	cp, err := au.client.latest(ctx)
+	if au.opts.Policy != nil {
+		floor = 0 // what is cosigned is older than what was seen
+		cp, err = au.client.Cosigned(ctx, au.opts.Policy)
+	}
 	if err != nil {
 		return err
+	}
+	if kept := au.auditor.Kept(); au.opts.Policy != nil && kept != nil && cp.Size < kept.Size {
+		return fmt.Errorf("%w: the newest cosigned checkpoint, of size %d, is older than the one that was kept, of size %d", ErrNotCosigned, cp.Size, kept.Size)
 	}
 	au.report.Checkpoint = cp
 	// The auditor judges before the connection does: what it kept is older.

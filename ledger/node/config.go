@@ -42,6 +42,8 @@ type Config struct {
 	Monitor MonitorConfig `yaml:"monitor,omitempty"`
 	// Public is where strangers read the log.
 	Public PublicConfig `yaml:"public,omitempty"`
+	// Witnesses are asked to cosign checkpoints.
+	Witnesses WitnessesConfig `yaml:"witnesses,omitempty"`
 	// Log says how to log.
 	Log LogConfig `yaml:"log,omitempty"`
 	// ShutdownGrace is how long calls under way may take when the server stops;
@@ -89,6 +91,19 @@ type PublicConfig struct {
 	BehindProxy bool `yaml:"behind_proxy,omitempty"`
 	// Connections may be open at once; beyond, a new one waits. 1,024 if absent.
 	Connections int `yaml:"connections,omitempty"`
+}
+
+// WitnessesConfig says whom to ask for cosignatures (package witness). Participants
+// may demand them, and the public log shows them.
+type WitnessesConfig struct {
+	// Policy is a C2SP tlog-policy file: the witnesses, each with its URL, and the
+	// quorum. Absent, nobody is asked.
+	Policy string `yaml:"policy,omitempty"`
+	// Timeout is how long a witness may take to answer; 10 s if absent.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
+	// Patience is how long a checkpoint waits for its quorum before the public log
+	// shows one without; 10 s if absent.
+	Patience time.Duration `yaml:"patience,omitempty"`
 }
 
 // LimitsConfig are limits of transport; those that decide what is recorded are
@@ -179,7 +194,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("reading configuration %s: %w", path, err)
 	}
 	for _, p := range []*string{&c.DataDir, &c.Genesis, &c.CheckpointKey, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.ClientCA, &c.TLS.CRL,
-		&c.Public.Certificate, &c.Public.Key} {
+		&c.Public.Certificate, &c.Public.Key, &c.Witnesses.Policy} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
 		}
@@ -199,6 +214,9 @@ func (c *Config) check() error {
 	}
 	if p := c.Public; (p.Certificate == "") != (p.Key == "") || p.BehindProxy && p.Certificate != "" || p.Connections < 0 {
 		return errors.New("public: certificate and key go together, and not with behind_proxy; connections is not negative")
+	}
+	if c.Witnesses.Timeout < 0 || c.Witnesses.Patience < 0 {
+		return errors.New("witnesses.timeout or witnesses.patience is negative")
 	}
 	if c.TLS.CheckInterval < 0 || c.ShutdownGrace < 0 {
 		return errors.New("tls.check_interval or shutdown_grace is negative")

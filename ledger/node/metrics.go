@@ -139,6 +139,9 @@ const stalled = 30 * time.Second
 // ready says why statements would not be recorded, or why nobody could submit
 // one.
 func (n *Node) ready() error {
+	if n.ahead.Load() != nil {
+		return errRolledBack
+	}
 	if began := n.metrics.committed.Load(); began != 0 && time.Since(time.Unix(0, began)) > stalled {
 		return fmt.Errorf("a commit has been under way since %s: the disk does not answer", time.Unix(0, began).UTC().Format(time.RFC3339))
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -22,6 +23,8 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/badgerstore"
 	"github.com/magnet-ledger/magnet-ledger/ledger/keyfile"
 	"github.com/magnet-ledger/magnet-ledger/ledger/rpc"
+	"github.com/magnet-ledger/magnet-ledger/ledger/witness"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // defaultCheckInterval is how often the TLS files are looked at.
@@ -44,8 +47,13 @@ type Node struct {
 	metrics  *metrics
 	monitor  *webServer            // nil if there is none
 	public   *publicLog            // nil if there is none
+	feeder   *witness.Feeder       // nil if there are no witnesses
 	tracing  *trace.TracerProvider // nil if there is none
 	reload   chan struct{}
+
+	ahead         atomic.Pointer[verify.Checkpoint] // what shows that the ledger was rolled back
+	recording     context.Context                   // ends when nothing is recorded any more
+	stopRecording context.CancelFunc
 
 	tlsFault string // owned by the goroutine that reloads, like leaf
 	leaf     *x509.Certificate
@@ -55,6 +63,7 @@ type Node struct {
 // listen. Nothing is answered before Serve.
 func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog.Logger) (_ *Node, err error) {
 	n := &Node{cfg: cfg, logger: logger, metrics: newMetrics(), reload: make(chan struct{}, 1)}
+	n.recording, n.stopRecording = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -64,6 +73,9 @@ func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog
 		return nil, fmt.Errorf("making data directory: %w", err)
 	}
 	if err := n.openLedger(ctx, ask); err != nil {
+		return nil, err
+	}
+	if err := n.openWitnesses(); err != nil {
 		return nil, err
 	}
 	if err := n.openServer(ctx, ask); err != nil {
@@ -124,6 +136,9 @@ func (n *Node) openServer(ctx context.Context, ask keyfile.Passphrase) (err erro
 	if n.tracing != nil {
 		cfg.Tracing = n.tracing
 	}
+	if n.feeder != nil {
+		cfg.Cosigned = n.feeder.Cosigned
+	}
 	n.server, err = rpc.New(cfg)
 	if err != nil {
 		return fmt.Errorf("making server: %w", err)
@@ -174,7 +189,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	defer stopWriting()
 	written, others := make(chan error, 1), new(errgroup.Group)
 	go func() {
-		err := n.ledger.Run(writing)
+		err := n.ledger.Run(n.recording)
 		if err != nil {
 			n.logger.LogAttrs(ctx, slog.LevelError, "the writer has stopped: submissions are refused, reading goes on; restart the server when the cause is mended", slog.Any("error", err))
 		}
@@ -196,9 +211,13 @@ func (n *Node) Serve(ctx context.Context) error {
 	if n.public != nil {
 		n.servePublic(writing, others)
 	}
+	if n.feeder != nil {
+		others.Go(func() error { return n.feeder.Run(writing) })
+	}
 	err := n.server.Serve(ctx, n.listener, n.cfg.ShutdownGrace)
 	n.listener = nil // closed by Serve
 	stopWriting()
+	n.stopRecording()
 	return errors.Join(err, <-written, others.Wait(), n.Close())
 }
 
@@ -232,6 +251,7 @@ func (n *Node) reloaded(ctx context.Context, err error) {
 
 // Close releases what Open opened. After Serve it has nothing left to do.
 func (n *Node) Close() error {
+	n.stopRecording()
 	var errs []error
 	if n.listener != nil {
 		errs = append(errs, n.listener.Close())

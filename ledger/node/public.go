@@ -30,7 +30,11 @@ func (n *Node) openPublic(ask keyfile.Passphrase) error {
 	if c.Listen == "" {
 		return nil
 	}
-	handler, err := tlog.NewHandler(n.ledger, tlog.HandlerOptions{Logger: n.logger})
+	opts := tlog.HandlerOptions{Logger: n.logger}
+	if n.feeder != nil {
+		opts.Checkpoint = func() []byte { return n.feeder.Published().Note }
+	}
+	handler, err := tlog.NewHandler(n.ledger, opts)
 	if err != nil {
 		return fmt.Errorf("making the public log: %w", err)
 	}

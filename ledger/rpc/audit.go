@@ -34,14 +34,23 @@ func (s *Server) reading(ctx context.Context) (*ledger.View, *caller, error) {
 }
 
 // GetCheckpoint implements ledgerv1.AuditServiceServer.
-func (s auditService) GetCheckpoint(ctx context.Context, _ *ledgerv1.GetCheckpointRequest) (*ledgerv1.GetCheckpointResponse, error) {
+func (s auditService) GetCheckpoint(ctx context.Context, req *ledgerv1.GetCheckpointRequest) (*ledgerv1.GetCheckpointResponse, error) {
 	v, _, err := s.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	return &ledgerv1.GetCheckpointResponse{Checkpoint: v.Checkpoint().Note}, nil
+	cp := v.Checkpoint()
+	if req.GetCosigned() {
+		if cp = s.cosigned(); cp == nil {
+			return nil, errNotCosigned
+		}
+	}
+	return &ledgerv1.GetCheckpointResponse{Checkpoint: cp.Note}, nil
 }
+
+// errNotCosigned is the answer to who must come again when witnesses have answered.
+var errNotCosigned = status.Error(codes.FailedPrecondition, "no checkpoint that witnesses have cosigned covers this yet; come again, or ask without cosigned")
 
 // GetReceipt implements ledgerv1.AuditServiceServer.
 func (s auditService) GetReceipt(ctx context.Context, req *ledgerv1.GetReceiptRequest) (*ledgerv1.GetReceiptResponse, error) {
@@ -54,7 +63,13 @@ func (s auditService) GetReceipt(ctx context.Context, req *ledgerv1.GetReceiptRe
 	if err != nil {
 		return nil, s.toStatus(ctx, err)
 	}
-	receipt, err := v.Receipt(r)
+	cp := v.Checkpoint()
+	if req.GetCosigned() {
+		if cp = s.cosigned(); cp == nil || cp.Size <= r.Entry.Index || cp.Size > v.Size() {
+			return nil, errNotCosigned
+		}
+	}
+	receipt, err := v.ReceiptUnder(r, cp)
 	if err != nil {
 		return nil, s.toStatus(ctx, err)
 	}

@@ -48,6 +48,7 @@ import (
 
 	"github.com/magnet-ledger/magnet-ledger/ledger"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // Config is what a server is made of.
@@ -71,6 +72,9 @@ type Config struct {
 	// ledger says of itself; nil for no further reasons. It is asked every
 	// second, and must not wait.
 	Ready func() error
+	// Cosigned returns the newest checkpoint that witnesses have cosigned, nil if
+	// there is none; nil for a server without witnesses.
+	Cosigned func() *verify.Checkpoint
 }
 
 // Server serves a ledger. Make it with New.
@@ -82,6 +86,7 @@ type Server struct {
 	logger      *slog.Logger
 	metrics     *metrics
 	ready       func() error
+	cosigned    func() *verify.Checkpoint
 	tokenKey    [32]byte
 	unary       map[string]bool // methods with a deadline, by full name
 	peers       *peers
@@ -97,7 +102,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		trustDomain: cfg.TrustDomain, limits: cfg.Limits.withDefaults(), queue: cfg.Ledger.Limits(),
-		logger: slog.New(slog.DiscardHandler), ready: cfg.Ready, health: health.NewServer(),
+		logger: slog.New(slog.DiscardHandler), ready: cfg.Ready, cosigned: cfg.Cosigned, health: health.NewServer(),
+	}
+	if s.cosigned == nil {
+		s.cosigned = func() *verify.Checkpoint { return nil }
 	}
 	if cfg.Logger != nil {
 		s.logger = slog.New(withRequestID{cfg.Logger.Handler(), strings.ToLower(rand.Text())[:8]})

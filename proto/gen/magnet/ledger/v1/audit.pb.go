@@ -25,7 +25,10 @@ const (
 
 // GetCheckpointRequest asks for the latest checkpoint.
 type GetCheckpointRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Asks for the newest checkpoint that satisfies the policy of the server's
+	// witnesses instead. FAILED_PRECONDITION if there is none yet.
+	Cosigned      bool `protobuf:"varint,1,opt,name=cosigned,proto3" json:"cosigned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -58,6 +61,13 @@ func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
 	return file_magnet_ledger_v1_audit_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetCheckpointRequest) GetCosigned() bool {
+	if x != nil {
+		return x.Cosigned
+	}
+	return false
 }
 
 // GetCheckpointResponse is the latest checkpoint.
@@ -116,7 +126,10 @@ type GetReceiptRequest struct {
 	//	*GetReceiptRequest_StatementHash
 	//	*GetReceiptRequest_Key
 	//	*GetReceiptRequest_Index
-	By            isGetReceiptRequest_By `protobuf_oneof:"by"`
+	By isGetReceiptRequest_By `protobuf_oneof:"by"`
+	// Asks for a receipt under the newest checkpoint that satisfies the policy of
+	// the server's witnesses. FAILED_PRECONDITION if none covers the entry yet.
+	Cosigned      bool `protobuf:"varint,4,opt,name=cosigned,proto3" json:"cosigned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +196,13 @@ func (x *GetReceiptRequest) GetIndex() uint64 {
 		}
 	}
 	return 0
+}
+
+func (x *GetReceiptRequest) GetCosigned() bool {
+	if x != nil {
+		return x.Cosigned
+	}
+	return false
 }
 
 type isGetReceiptRequest_By interface {
@@ -655,16 +675,18 @@ var File_magnet_ledger_v1_audit_proto protoreflect.FileDescriptor
 
 const file_magnet_ledger_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmagnet/ledger/v1/audit.proto\x12\x10magnet.ledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cmagnet/ledger/v1/query.proto\x1a\x1emagnet/trace/v1/evidence.proto\"\x16\n" +
-	"\x14GetCheckpointRequest\"7\n" +
+	"\x1cmagnet/ledger/v1/audit.proto\x12\x10magnet.ledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cmagnet/ledger/v1/query.proto\x1a\x1emagnet/trace/v1/evidence.proto\"2\n" +
+	"\x14GetCheckpointRequest\x12\x1a\n" +
+	"\bcosigned\x18\x01 \x01(\bR\bcosigned\"7\n" +
 	"\x15GetCheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
-	"checkpoint\"\x9e\x01\n" +
+	"checkpoint\"\xba\x01\n" +
 	"\x11GetReceiptRequest\x120\n" +
 	"\x0estatement_hash\x18\x01 \x01(\fB\a\xbaH\x04z\x02h H\x00R\rstatementHash\x122\n" +
 	"\x03key\x18\x02 \x01(\v2\x1e.magnet.ledger.v1.StatementKeyH\x00R\x03key\x12\x16\n" +
-	"\x05index\x18\x03 \x01(\x04H\x00R\x05indexB\v\n" +
+	"\x05index\x18\x03 \x01(\x04H\x00R\x05index\x12\x1a\n" +
+	"\bcosigned\x18\x04 \x01(\bR\bcosignedB\v\n" +
 	"\x02by\x12\x05\xbaH\x02\b\x01\"H\n" +
 	"\x12GetReceiptResponse\x122\n" +
 	"\areceipt\x18\x01 \x01(\v2\x18.magnet.trace.v1.ReceiptR\areceipt\"M\n" +

@@ -35,7 +35,8 @@ const (
 type AuditServiceClient interface {
 	// GetCheckpoint returns the latest signed checkpoint.
 	GetCheckpoint(ctx context.Context, in *GetCheckpointRequest, opts ...grpc.CallOption) (*GetCheckpointResponse, error)
-	// GetReceipt returns the receipt of an entry under the latest checkpoint.
+	// GetReceipt returns the receipt of an entry under the latest checkpoint, or
+	// under one that witnesses have cosigned.
 	GetReceipt(ctx context.Context, in *GetReceiptRequest, opts ...grpc.CallOption) (*GetReceiptResponse, error)
 	// GetInclusionProof proves an entry within the tree of a size.
 	GetInclusionProof(ctx context.Context, in *GetInclusionProofRequest, opts ...grpc.CallOption) (*GetInclusionProofResponse, error)
@@ -121,7 +122,8 @@ type AuditService_ReadEntriesClient = grpc.ServerStreamingClient[ReadEntriesResp
 type AuditServiceServer interface {
 	// GetCheckpoint returns the latest signed checkpoint.
 	GetCheckpoint(context.Context, *GetCheckpointRequest) (*GetCheckpointResponse, error)
-	// GetReceipt returns the receipt of an entry under the latest checkpoint.
+	// GetReceipt returns the receipt of an entry under the latest checkpoint, or
+	// under one that witnesses have cosigned.
 	GetReceipt(context.Context, *GetReceiptRequest) (*GetReceiptResponse, error)
 	// GetInclusionProof proves an entry within the tree of a size.
 	GetInclusionProof(context.Context, *GetInclusionProofRequest) (*GetInclusionProofResponse, error)

@@ -87,6 +87,13 @@ func (m *metrics) observe(n *Node) {
 			}
 			return 1
 		}},
+		"magnet_entries_not_cosigned": {"Entries that no checkpoint covers that witnesses have cosigned; 0 without witnesses.", n.notCosigned},
+		"magnet_rolled_back": {"1 if a witness has shown that the ledger was rolled back.", func() float64 {
+			if n.ahead.Load() != nil {
+				return 1
+			}
+			return 0
+		}},
 		"magnet_store_bytes": {"Bytes of the store's files, as of a minute ago at most.", func() float64 {
 			tables, values := n.store.Size()
 			return float64(tables + values)
@@ -110,6 +117,17 @@ func (m *metrics) observe(n *Node) {
 	} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: g.help}, g.read))
 	}
+}
+
+func (n *Node) notCosigned() float64 {
+	if n.feeder == nil {
+		return 0
+	}
+	size := n.checkpoint().Size
+	if cp := n.feeder.Cosigned(); cp != nil {
+		size -= min(size, cp.Size)
+	}
+	return float64(size)
 }
 
 func (n *Node) checkpointAge() float64 {

@@ -79,6 +79,8 @@ checkpoint_key: c
 trust_domain: ledger.test
 tls: {certificate: a, key: b, client_ca: c, crl: d, check_interval: 7s}
 monitor: {listen: "127.0.0.1:0", profiles: true}
+public: {listen: "a:2", certificate: e, key: f, connections: 5}
+witnesses: {policy: g, timeout: 4s, patience: 3s}
 limits: {connections_per_participant: 3, reads_per_second: 1.5, send_timeout: 9s, stream_bytes: 4096}
 `
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -89,7 +91,37 @@ limits: {connections_per_participant: 3, reads_per_second: 1.5, send_timeout: 9s
 		t.Fatal(err)
 	}
 	if c.TLS.CRL != filepath.Join(filepath.Dir(path), "d") || c.TLS.CheckInterval != 7*time.Second || !c.Monitor.Profiles ||
+		c.Public != (node.PublicConfig{Listen: "a:2", Certificate: filepath.Join(filepath.Dir(path), "e"), Key: filepath.Join(filepath.Dir(path), "f"), Connections: 5}) ||
+		c.Witnesses != (node.WitnessesConfig{Policy: filepath.Join(filepath.Dir(path), "g"), Timeout: 4 * time.Second, Patience: 3 * time.Second}) ||
 		c.Limits.ConnectionsPerParticipant != 3 || c.Limits.ReadsPerSecond != 1.5 || c.Limits.SendTimeout != 9*time.Second || c.Limits.StreamBytes != 4096 {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// TestConfigRefuses: what contradicts itself is said to.
+func TestConfigRefuses(t *testing.T) {
+	const good = `listen: a:1
+data_dir: /d
+genesis: g
+checkpoint_key: c
+trust_domain: ledger.test
+tls: {certificate: a, key: b, client_ca: c}
+`
+	for line, want := range map[string]string{
+		"public: {certificate: a}":                             "certificate and key go together",
+		"public: {behind_proxy: true, certificate: a, key: b}": "not with behind_proxy",
+		"public: {connections: -1}":                            "connections",
+		"witnesses: {timeout: -1s}":                            "witnesses.timeout",
+		"witnesses: {patience: -1s}":                           "witnesses.patience",
+		"limits: {connections: -1}":                            "limits.connections",
+		"monitor: {path: x}":                                   "path",
+	} {
+		path := filepath.Join(t.TempDir(), "magnetd.yaml")
+		if err := os.WriteFile(path, []byte(good+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := node.ReadConfig(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", line, err, want)
+		}
 	}
 }

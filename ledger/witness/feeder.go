@@ -59,7 +59,7 @@ func (c FeederConfig) withDefaults() FeederConfig {
 		}
 	}
 	if c.Client == nil {
-		c.Client = &http.Client{}
+		c.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

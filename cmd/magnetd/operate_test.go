@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/certs"
 	"github.com/magnet-ledger/magnet-ledger/ledger/keyfile"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // configure adds lines to the configuration of the server.
@@ -287,20 +289,24 @@ func TestTracesAreExported(t *testing.T) {
 }
 
 // TestPublicLog: strangers read the log over HTTPS, without a certificate of
-// their own, and nothing else of the server's.
+// their own, with the cosignature of a witness, and nothing else of the server's.
 func TestPublicLog(t *testing.T) {
 	s := newSite(t)
-	address, err := freeAddress()
+	public, watching := freeAddresses(t)
+	s.magnet("witness", "init", "w1", "--name", "witness.test/w1", "--dev")
+	vkey, err := os.ReadFile(filepath.Join(s.dir, "w1", "witness.vkey"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.configure("data_dir: data\n", "data_dir: data\npublic: {listen: \""+address+"\"}\n")
+	policy := "witness w1 " + strings.TrimSpace(string(vkey)) + " http://" + watching + "\nquorum w1\n"
+	s.replaceFile("witnesses.policy", []byte(policy))
+	s.configure("data_dir: data\n", "data_dir: data\npublic: {listen: \""+public+"\"}\nwitnesses: {policy: witnesses.policy}\n")
 	p := s.start()
 	c := s.dial("reg/auditor")
 	p.serving(t.Context(), c)
 	stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.authorities()}}}
 	get := func(path string) (int, []byte) {
-		resp, err := stranger.Get("https://" + address + path)
+		resp, err := stranger.Get("https://" + public + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +330,45 @@ func TestPublicLog(t *testing.T) {
 	if code, _ := get("/metrics"); code != http.StatusNotFound {
 		t.Errorf("metrics: %d", code)
 	}
+	witness := exec.Command("magnet", "witness", "run", "w1", "--ledger", "reg/ledger.card", "--listen", watching)
+	witness.Dir, witness.Stderr = s.dir, &s.log
+	if err := witness.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = witness.Process.Kill()
+		_ = witness.Wait()
+	}()
+	demanded, err := verify.ParsePolicy([]byte(policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		_, b := get("/checkpoint")
+		cp, err := c.Log().OpenCheckpoint(b)
+		if err == nil {
+			err = demanded.Check(c.Log(), cp)
+		}
+		if err == nil {
+			break
+		}
+		if time.Since(start) > 30*time.Second {
+			t.Fatalf("the witness was up for 30 s: %v", err)
+		}
+	}
 	p.stop()
+}
+
+func freeAddresses(t *testing.T) (one, other string) {
+	t.Helper()
+	one, err := freeAddress()
+	if err == nil {
+		other, err = freeAddress()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return one, other
 }
 
 // authorities returns the authority of the ledger's certificates.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger/client"
+	"github.com/magnet-ledger/magnet-ledger/ledger/tlog"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
@@ -51,7 +52,8 @@ statement that you may read: its bytes, its signature, its key.
 
 The state is FILE, and beside it FILE.leaves with 32 bytes for each entry, which
 tell where a log was rewritten. Keep both where the operator cannot reach them.
-Exit code 0 says that all was sound, 1 that something was found.`,
+Exit code 0 says that all was sound, 1 that something was found. If the log was
+rewritten since, FILE.fork.json proves it to others: see magnet fork verify.`,
 		Example: "  magnet -p reg/profiles/auditor.yaml verify --state auditor.state --full",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -120,6 +122,9 @@ func (s *session) verify(ctx context.Context, state string, full bool, policy *v
 	if err != nil {
 		return err
 	}
+	if err := s.proveFork(ctx, state, auditor.Kept(), report); err != nil {
+		fmt.Fprintln(s.err, "magnet: no proof of fork for others:", errorText(err))
+	}
 	if err := keepState(state, auditor, report); err != nil {
 		return err
 	}
@@ -154,6 +159,22 @@ func (s *session) locate(ctx context.Context, report *client.Report, leaves *cli
 		}
 	}
 	return nil, nil
+}
+
+// proveFork leaves a proof for others if the log that is shown was rewritten since a
+// checkpoint was kept. Of a log that was cut back, the server must show the rest.
+func (s *session) proveFork(ctx context.Context, state string, kept *verify.Checkpoint, report *client.Report) error {
+	for _, f := range report.Findings {
+		if f.Kind != verify.Rewritten || kept == nil {
+			continue
+		}
+		fork, err := tlog.FindFork(ctx, s.client.Log(), kept, report.Checkpoint, participantSource{s.client})
+		if err != nil || fork == nil {
+			return err
+		}
+		return s.leaveProof(state+".fork.json", s.client.Log(), fork)
+	}
+	return nil
 }
 
 // keepState replaces the state file, if the chain was found sound. What was

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -48,9 +49,10 @@ func NewHandler(l *ledger.Ledger, opts HandlerOptions) (http.Handler, error) {
 }
 
 type handler struct {
-	ledger *ledger.Ledger
-	opts   HandlerOptions
-	room   chan struct{}
+	ledger  *ledger.Ledger
+	opts    HandlerOptions
+	room    chan struct{}
+	bundles bundleCache
 }
 
 // ServeHTTP implements http.Handler.
@@ -95,9 +97,41 @@ func (h *handler) render(r *http.Request, path string) ([]byte, error) {
 	if path == CheckpointPath && h.opts.Checkpoint != nil {
 		return h.opts.Checkpoint(), nil
 	}
+	if b := h.bundles.get(path); b != nil {
+		return b, nil
+	}
 	v := h.ledger.View()
 	defer v.Close()
-	return Render(r.Context(), v, path)
+	b, err := Render(r.Context(), v, path)
+	if t, parsed := ParseTile(path); err == nil && parsed == nil && t.Entries && t.Width == Width {
+		h.bundles.put(path, b)
+	}
+	return b, err
+}
+
+// bundleCache holds full bundles, by path. They cost the most to render, since the
+// statements of their entries are hashed, and never change.
+type bundleCache struct {
+	mu      sync.Mutex
+	bundles map[string][]byte
+}
+
+// cachedBundles is how many bundles are held, of 21 KiB each.
+const cachedBundles = 512
+
+func (c *bundleCache) get(path string) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bundles[path]
+}
+
+func (c *bundleCache) put(path string, b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bundles == nil || len(c.bundles) >= cachedBundles {
+		c.bundles = make(map[string][]byte)
+	}
+	c.bundles[path] = b
 }
 
 func fail(w http.ResponseWriter, text string, code int) {

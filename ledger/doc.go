@@ -40,4 +40,10 @@
 //     checkpoint; pages of the state carry a checksum, and lists say which there
 //     are. A mismatch is ErrDamaged, never an answer. A list that is gone is made
 //     anew from the log.
+//
+// # Importing
+//
+// Import builds a ledger anew from its records, as a backup has them. It is the one
+// way beside Submit by which records enter a store, and judges and verifies each as
+// Check and Run would have; it takes over their times, and signs nothing.
 package ledger

@@ -116,3 +116,6 @@ func (s StateCache) Update(state map[string][]byte) {
 
 // Len returns how many values the cache holds.
 func (s StateCache) Len() int { return len(s.c.young.rows) + len(s.c.old.rows) }
+
+// CheckpointKey is where a checkpoint is kept.
+func CheckpointKey(size uint64) []byte { return checkpointKey(size) }

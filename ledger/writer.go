@@ -113,6 +113,11 @@ func (l *Ledger) signingKey(id verify.Hash, signer string) (*verify.PublicKey, e
 	if err := custody.CheckKey(k, signer); err != nil {
 		return nil, err
 	}
+	return l.rememberKey(id, signer, k)
+}
+
+// rememberKey makes a registered key ready to verify with.
+func (l *Ledger) rememberKey(id verify.Hash, signer string, k *tracev1.Key) (*verify.PublicKey, error) {
 	key, err := verify.ParsePublicKey(k.GetSpki())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", custody.ErrState, err)

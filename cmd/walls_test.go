@@ -35,6 +35,7 @@ func TestWallsOfDependencies(t *testing.T) {
 		{"ledger", writer, "the writer knows no store and no wire"},
 		{"ledger/tlog", append(slices.Clone(writer), module+"ledger/tlog", module+"ledger/durable", "github.com/klauspost/compress"), "strangers are served entries, hashes and checkpoints, by HTTP alone"},
 		{"ledger/witness", append(slices.Clone(evidence), module+"ledger/witness", module+"ledger/durable", "golang.org/x/sync/errgroup"), "a witness needs no ledger"},
+		{"ledger/backup", append(slices.Clone(evidence), module+"ledger/backup", "github.com/klauspost/compress", "filippo.io/", "golang.org/x/"), "a backup is read and checked without a ledger"},
 		{"certs", []string{module + "certs", "github.com/spiffe/go-spiffe/v2/spiffeid"}, "the profile of certificates stands alone"},
 	} {
 		for _, dep := range dependencies(t, "./"+wall.room) {
@@ -59,7 +60,7 @@ func TestWallsOfImports(t *testing.T) {
 		{"github.com/dgraph-io/badger/", []string{"ledger/badgerstore"}},
 		{"github.com/grpc-ecosystem/", []string{"ledger/rpc"}},
 		{"google.golang.org/grpc", []string{"ledger/rpc", "ledger/client", "proto/gen/", "cmd/"}},
-		{"filippo.io/age", []string{"ledger/keyfile"}},
+		{"filippo.io/age", []string{"ledger/keyfile", "ledger/backup"}},
 		{"github.com/prometheus/", []string{"ledger/rpc", "ledger/node"}},
 		{"go.opentelemetry.io/", []string{"ledger/rpc", "ledger/node"}},
 		{module + "cmd/", nil},

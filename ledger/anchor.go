@@ -81,6 +81,20 @@ func (a *FileAnchor) load() error {
 	if err != nil {
 		return err
 	}
+	if err := a.parse(b); err != nil {
+		return err
+	}
+	if err := a.file.Truncate(a.size); err != nil {
+		return err
+	}
+	if err := a.file.Sync(); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(a.path))
+}
+
+// parse reads the records of the file.
+func (a *FileAnchor) parse(b []byte) error {
 	for len(b) >= anchorRecordSize {
 		p, ok := parseAnchor(b[:anchorRecordSize])
 		if !ok {
@@ -97,13 +111,21 @@ func (a *FileAnchor) load() error {
 		b = b[anchorRecordSize:]
 	}
 	a.room = a.size
-	if err := a.file.Truncate(a.size); err != nil {
-		return err
+	return nil
+}
+
+// ReadAnchor returns the last point of an anchor file, and false if it has none. It
+// changes nothing, so that the file stays as evidence.
+func ReadAnchor(path string) (AnchorPoint, bool, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return AnchorPoint{}, false, fmt.Errorf("reading anchor: %w", err)
 	}
-	if err := a.file.Sync(); err != nil {
-		return err
+	a := new(FileAnchor)
+	if err := a.parse(b); err != nil {
+		return AnchorPoint{}, false, fmt.Errorf("reading anchor %s: %w", path, err)
 	}
-	return syncDir(filepath.Dir(a.path))
+	return a.last, a.any, nil
 }
 
 // Last implements Anchor.

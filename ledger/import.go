@@ -76,6 +76,12 @@ func NewImport(cfg ImportConfig) (*Import, error) {
 // Size returns how many records were added.
 func (im *Import) Size() uint64 { return im.l.chain.Size() }
 
+// Point returns where the log ends that was added so far.
+func (im *Import) Point() AnchorPoint {
+	h := headOf(im.l.chain)
+	return h.anchorPoint()
+}
+
 // Add adds the next record, which was recorded at a time. The error wraps
 // ErrNotLog if it cannot be the next one of the log; else it is that of the store,
 // or ErrDamaged. After an error the import is over. Records are durable when Finish
@@ -205,8 +211,7 @@ func (im *Import) Finish(ctx context.Context) (AnchorPoint, error) {
 	if err := im.storeCheckpoints(ctx); err != nil {
 		return AnchorPoint{}, fmt.Errorf("importing: %w", err)
 	}
-	h := headOf(im.l.chain)
-	return h.anchorPoint(), nil
+	return im.Point(), nil
 }
 
 func (im *Import) storeCheckpoints(ctx context.Context) error {

@@ -8,6 +8,6 @@ func (a *app) commands() []*cobra.Command {
 		a.demoCommand(), a.initCommand(), a.enrollCommand(), a.participantCommand(), a.keyCommand(), a.grantCommand(),
 		a.templateCommand(), a.submitCommand(), a.amendCommand(), a.voidCommand(), a.statementCommand(), a.volumesCommand(),
 		a.checkpointCommand(), a.verifyCommand(), a.receiptCommand(), a.publishCommand(), a.forkCommand(), a.witnessCommand(),
-		a.benchCommand(), a.benchServeCommand(),
+		a.backupCommand(), a.restoreCommand(), a.benchCommand(), a.benchServeCommand(),
 	}
 }

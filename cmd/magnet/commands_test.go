@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -38,6 +39,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"mode":       mode,
 	"everywhere": everywhere,
 	"seal":       seal,
+	"identity":   identity,
 }
 
 // patience is how long a script waits for anything.
@@ -162,4 +164,13 @@ func during(ts *testscript.TestScript, neg bool, args []string) {
 func files(dir string) int {
 	entries, _ := filepath.Glob(filepath.Join(dir, "*")) // an error says that the pattern is none
 	return len(entries)
+}
+
+// identity writes an age identity, and puts its recipient in a variable.
+func identity(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, args, 2, "identity FILE VARIABLE")
+	id, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	write(ts, args[0], []byte(id.String()+"\n"))
+	ts.Setenv(args[1], id.Recipient().String())
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
+	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
 	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
@@ -19,6 +20,23 @@ func (c *Client) latest(ctx context.Context) (*verify.Checkpoint, error) {
 		return nil, err
 	}
 	return c.log.OpenCheckpoint(resp.GetCheckpoint())
+}
+
+// Entries calls visit with the entries from start up to, not including, end, in
+// order, with the statements that the caller may read; the others are nil. It goes
+// on when the connection breaks. It may end early without an error if the server
+// shows no more, and checks nothing: who visits hashes the entries, and compares
+// them with a checkpoint.
+func (c *Client) Entries(ctx context.Context, start, end uint64, visit func(entry []byte, env *tracev1.Envelope) error) error {
+	next := start
+	return c.readEntries(ctx, entryRange{
+		next: func() uint64 { return next }, end: end, view: ledgerv1.StatementView_STATEMENT_VIEW_FULL,
+		visit: func(logged *ledgerv1.LoggedEntry) error {
+			next++
+			return visit(logged.GetEntry(), logged.GetEnvelope())
+		},
+		pause: func() {},
+	})
 }
 
 // entryRange is a part of the log to be read.

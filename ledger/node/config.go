@@ -19,6 +19,7 @@ import (
 	"github.com/magnet-ledger/magnet-ledger/ledger/keyfile"
 	"github.com/magnet-ledger/magnet-ledger/ledger/rpc"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
+	"github.com/magnet-ledger/magnet-ledger/verify"
 )
 
 // Config is the content of magnetd.yaml. Paths are relative to the file. A key
@@ -231,6 +232,22 @@ func (c *Config) Write(path string) error {
 		return fmt.Errorf("writing configuration: %w", err)
 	}
 	return keyfile.Write(path, b, "")
+}
+
+// Pinned returns the ledger that the genesis of the configuration founds.
+func (c *Config) Pinned() (*verify.Log, error) {
+	b, err := readBootstrap(c.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.GetEnvelopes()) == 0 {
+		return nil, fmt.Errorf("reading genesis %s: it is empty", c.Genesis)
+	}
+	g, err := verify.OpenGenesis(b.GetEnvelopes()[0])
+	if err != nil {
+		return nil, fmt.Errorf("reading genesis %s: %w", c.Genesis, err)
+	}
+	return g.Log, nil
 }
 
 // readBootstrap reads what `magnet init` wrote.

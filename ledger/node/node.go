@@ -92,7 +92,16 @@ func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog
 	return n, nil
 }
 
+// checkFounded refuses a data directory without a store.
+func (n *Node) checkFounded() error {
+	_, err := os.Stat(filepath.Join(n.cfg.DataDir, storeName))
+	return err
+}
+
 func (n *Node) openLedger(ctx context.Context, ask keyfile.Passphrase) (err error) {
+	if err := checkEpoch(n.cfg.DataDir); err != nil {
+		return err
+	}
 	bootstrap, err := readBootstrap(n.cfg.Genesis)
 	if err != nil {
 		return err
@@ -101,14 +110,14 @@ func (n *Node) openLedger(ctx context.Context, ask keyfile.Passphrase) (err erro
 	if err != nil {
 		return err
 	}
-	n.store, err = badgerstore.Open(filepath.Join(n.cfg.DataDir, "store"), badgerstore.Options{
+	n.store, err = badgerstore.Open(filepath.Join(n.cfg.DataDir, storeName), badgerstore.Options{
 		Logger: n.logger, MinFreeBytes: n.cfg.Limits.MinFreeBytes,
 	})
 	if err != nil {
 		return err
 	}
 	// The anchor is opened behind the lock of the store.
-	if n.anchor, err = ledger.OpenAnchor(filepath.Join(n.cfg.DataDir, "anchor")); err != nil {
+	if n.anchor, err = ledger.OpenAnchor(filepath.Join(n.cfg.DataDir, anchorName)); err != nil {
 		return err
 	}
 	n.ledger, err = ledger.Open(ctx, ledger.Config{

@@ -76,11 +76,11 @@ func costlier(s *site, p *tracev1.RuleParameters) []*tracev1.Envelope {
 
 // badgerCommit is what one commit of a badgerstore holds, in keys and values
 // with 12 bytes for each.
-const badgerCommit = 10_066_329
+const badgerCommit = 2_516_582
 
 // TestLargestCommits records the statements from which most follows, under the
 // largest parameters that a genesis may name. A commit takes no more from
-// CommitBytes on, so it may hold the default of 3 MiB and any one of them: a
+// CommitBytes on, so it may hold the default of 1.5 MiB and any one of them: a
 // store on disk has to hold that.
 func TestLargestCommits(t *testing.T) {
 	p := custody.DefaultRuleParameters()
@@ -91,8 +91,15 @@ func TestLargestCommits(t *testing.T) {
 	i := s.start()
 	defer i.close()
 	i.record(costlier(s, p)...)
+	most := ledger.Limits{}.MostBytes()
+	if most >= badgerCommit {
+		t.Errorf("a commit may have %d bytes", most)
+	}
 	for n, c := range store.commits[1:] {
-		if c.entries != 1 || 3<<20+c.bytes+12*c.writes > badgerCommit {
+		if int64(3<<19+c.bytes+12*c.writes) > most {
+			t.Errorf("commit %d: more than %d bytes are possible", n, most)
+		}
+		if c.entries != 1 || 3<<19+c.bytes+12*c.writes > badgerCommit {
 			t.Errorf("commit %d of %d statements: %d bytes in %d values", n, c.entries, c.bytes, c.writes)
 		}
 	}

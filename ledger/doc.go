@@ -27,7 +27,16 @@
 //     there; a retry returns the original entries.
 //
 // Any failure in 2 to 4 stops the writer for good: the outcome is unknown, and
-// only opening the ledger again can tell.
+// only opening the ledger again can tell. Except that a store may say ErrTryAgain of
+// a commit that it did not begin, for want of space: then all that was not published
+// is refused and forgotten, and the writer asks every second until the store writes
+// again.
+//
+// # Read-only
+//
+// A ledger in doubt records nothing and answers what it can prove. Why, ReadOnly
+// says: stored data was found damaged, a commit failed, the clock is behind, there is
+// no space, or the writer was stopped. The first two last until it is opened again.
 //
 // # Guarantees
 //

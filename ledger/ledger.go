@@ -115,7 +115,9 @@ type Ledger struct {
 	queuedBytes      atomic.Int64
 
 	latest  atomic.Pointer[published]
-	stopped chan struct{} // closed when Run ends
+	doubt   atomic.Pointer[ReadOnlyError] // why it is read-only until it is opened again
+	full    atomic.Pointer[ReadOnlyError] // why it is read-only until there is space
+	stopped chan struct{}                 // closed when Run ends
 
 	// Owned by the goroutine of Run.
 	chain *verify.Chain
@@ -411,7 +413,8 @@ func (l *Ledger) Genesis() *verify.Genesis { return l.genesis }
 // Rules returns the rules that judge statements.
 func (l *Ledger) Rules() *custody.Rules { return l.rules }
 
-// View returns the ledger as of the latest checkpoint. The caller closes it.
+// View returns the ledger as of the latest checkpoint. The caller closes it. After
+// Close it is one that answers nothing but ErrClosed.
 func (l *Ledger) View() *View {
 	for {
 		if p := l.latest.Load(); p.acquire() {
@@ -420,9 +423,24 @@ func (l *Ledger) View() *View {
 	}
 }
 
+// ErrClosed is what is answered from a ledger that was closed.
+var ErrClosed = errors.New("the ledger is closed")
+
+// closedSnapshot is that of a ledger that was closed.
+type closedSnapshot struct{}
+
+func (closedSnapshot) Get([]byte) ([]byte, error) { return nil, ErrClosed }
+
+func (closedSnapshot) Scan(_, _ []byte, _ func(key, value []byte) bool) error { return ErrClosed }
+
+func (closedSnapshot) Close() {}
+
 // Close releases the latest view. Call it after Run has returned and before
 // the store is closed.
-func (l *Ledger) Close() { l.latest.Load().release() }
+func (l *Ledger) Close() {
+	last := l.latest.Load()
+	l.swap(&published{snapshot: closedSnapshot{}, head: last.head, checkpoint: last.checkpoint, state: last.state})
+}
 
 // publish signs the checkpoint of a head and makes it what View returns. The
 // snapshot is the ledger's from then on.

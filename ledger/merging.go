@@ -43,8 +43,8 @@ func (w *writer) mergeAll() error {
 	if err == nil || errors.Is(err, errInterrupted) {
 		err = w.flushLast()
 	}
-	if errors.Is(err, errEnding) {
-		return nil
+	if errors.Is(err, errEnding) || errors.Is(err, ErrTryAgain) {
+		return nil // what is not stored is made again from the log
 	}
 	if err != nil {
 		w.breakOff()
@@ -55,6 +55,9 @@ func (w *writer) mergeAll() error {
 func (w *writer) mergeWhileAdmitting() error {
 	for {
 		merged, err := w.mergeOnce()
+		if errors.Is(err, ErrTryAgain) {
+			merged, err = false, nil // after the next commit that succeeds
+		}
 		if err != nil {
 			return err
 		}
@@ -205,7 +208,10 @@ func (w *writer) commitMerge(step *mergeStep) error {
 	step.done = make(chan error, 1)
 	select {
 	case w.merges <- step:
-		if <-step.done != nil {
+		switch err := <-step.done; {
+		case errors.Is(err, ErrTryAgain):
+			return err
+		case err != nil:
 			return errEnding // the committer tells why
 		}
 		return nil

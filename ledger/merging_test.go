@@ -242,8 +242,9 @@ func TestCrashWhileMerging(t *testing.T) {
 				}
 				s.store = store.Crash()
 				orphaned += len(s.orphans())
-				i := s.start()
-				s.wantNoOrphans()
+				l := s.mustOpen()
+				s.wantNoOrphans() // before the writer merges again
+				i := s.run(l)
 				s.wantReplayed(i.Ledger)
 				for n, r := range i.record(envs...) {
 					if r.Index != s.founded()+uint64(n) || n < acknowledged && !r.Already {

@@ -15,6 +15,9 @@ var (
 	// ErrTooLarge says that the writes exceed what one commit can hold. Nothing
 	// was written.
 	ErrTooLarge = errors.New("commit too large")
+	// ErrTryAgain says that the store does not write for now, for want of space
+	// above all. Nothing was written, and the same commit may succeed later.
+	ErrTryAgain = errors.New("nothing was written; it may be tried again")
 )
 
 // HeadKey is where a Store keeps the head. It sorts before every other key.
@@ -37,8 +40,8 @@ type Store interface {
 	// the call and not changed.
 	//
 	// When Commit returns nil, the writes are durable and visible to new
-	// snapshots. ErrConflict and ErrTooLarge mean that nothing was written.
-	// After any other error the outcome is unknown: the writes may be there, now
+	// snapshots. ErrConflict, ErrTooLarge and ErrTryAgain mean that
+	// nothing was written, and the store goes on. After any other error the outcome is unknown: the writes may be there, now
 	// or after the store is opened again, and the store must be closed.
 	// A context that ends while a commit runs does not stop it.
 	Commit(ctx context.Context, expected []byte, writes []Write) error

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/magnet-ledger/magnet-ledger/ledger/custody"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -152,16 +153,19 @@ func (l *Ledger) Judge(item *Item) error {
 
 // Submit records items, which came from Check, in their order, and returns
 // their results when all of them are decided and durable. The error is
-// ErrQueueFull, ErrStopped or that of the context, after which the items may
-// still be recorded.
+// ErrQueueFull, ErrStopped, a *ReadOnlyError or that of the context, after which
+// the items may still be recorded.
 func (l *Ledger) Submit(ctx context.Context, items []*Item) ([]Result, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
 	select {
 	case <-l.stopped: // nobody makes room in the queue any more
-		return nil, ErrStopped
+		return nil, l.stoppedFor()
 	default:
+	}
+	if e := l.refusing(); e != nil {
+		return nil, e
 	}
 	g := &group{items: items, results: make([]Result, len(items)), done: make(chan struct{})}
 	g.open.Store(int64(len(items)))
@@ -216,7 +220,7 @@ func (l *Ledger) leave(g *group) {
 // queue is refused with ErrStopped. It may be called once.
 func (l *Ledger) Run(ctx context.Context) error {
 	w := &writer{
-		l: l, ctx: ctx, ready: make(chan struct{}), batches: make(chan *batch), merges: make(chan *mergeStep),
+		l: l, ctx: ctx, ready: make(chan struct{}), batches: make(chan *batch), merges: make(chan *mergeStep), undo: make(chan *ReadOnlyError),
 		committed: make(chan struct{}, 1), admitted: make(chan struct{}), over: make(chan struct{}), failed: make(chan struct{}),
 	}
 	committing, merging := make(chan error, 1), make(chan error, 1)
@@ -227,8 +231,22 @@ func (l *Ledger) Run(ctx context.Context) error {
 	err = errors.Join(err, <-merging)
 	close(w.over)
 	err = errors.Join(err, <-committing)
+	switch {
+	case errors.Is(err, ErrDamaged), errors.Is(err, custody.ErrState):
+		l.turnReadOnly(Damaged, err)
+	case err != nil:
+		l.turnReadOnly(CommitFailed, err)
+	}
 	close(l.stopped)
 	return err
+}
+
+// stoppedFor says why Run has returned: ErrStopped, or more.
+func (l *Ledger) stoppedFor() error {
+	if e := l.doubt.Load(); e != nil {
+		return errors.Join(e, ErrStopped)
+	}
+	return ErrStopped
 }
 
 // Stopped is closed when Run has returned.
@@ -238,19 +256,25 @@ func (l *Ledger) Stopped() <-chan struct{} { return l.stopped }
 // one that merges the runs of the state. The committer says that it is ready, then
 // takes a batch; so a batch grows while the one before it is made durable.
 type writer struct {
-	l         *Ledger
-	ctx       context.Context
-	ready     chan struct{}   // from the committer; unbuffered
-	batches   chan *batch     // to the committer; unbuffered
-	merges    chan *mergeStep // to the committer; unbuffered
-	committed chan struct{}   // has a value after a commit
-	admitted  chan struct{}   // closed when nothing more is admitted
-	over      chan struct{}   // closed when neither batch nor step will follow
-	failed    chan struct{}   // closed when a commit failed, or a merge
+	l       *Ledger
+	ctx     context.Context
+	ready   chan struct{}   // from the committer; unbuffered
+	batches chan *batch     // to the committer; unbuffered
+	merges  chan *mergeStep // to the committer; unbuffered
+	// undo tells the admitting goroutine that the batch it handed over was not
+	// written, and will not be. Until it has taken that, no batch is taken.
+	undo      chan *ReadOnlyError
+	committed chan struct{} // has a value after a commit
+	admitted  chan struct{} // closed when nothing more is admitted
+	over      chan struct{} // closed when neither batch nor step will follow
+	failed    chan struct{} // closed when a commit failed, or a merge
 	failing   sync.Once
 
 	// Owned by the admitting goroutine.
 	state *overlay
+
+	// Owned by the committing goroutine.
+	again <-chan time.Time // when the store refused to write; else nil
 }
 
 // admitAll builds a batch from what waits, until the committer is ready for it.
@@ -274,6 +298,10 @@ func (w *writer) admitAll() error {
 			}
 		case <-ready:
 			w.handOver()
+		case e := <-w.undo:
+			if err := w.rollBack(e); err != nil {
+				return err
+			}
 		case <-w.failed:
 			w.fail(w.state.current, ErrStopped)
 			return nil // the committer tells why
@@ -315,9 +343,30 @@ func (w *writer) last() error {
 	select {
 	case <-w.ready:
 		w.handOver()
+	case e := <-w.undo:
+		return w.rollBack(e)
 	case <-w.failed:
 		w.fail(w.state.current, ErrStopped)
 	}
+	return nil
+}
+
+// rollBack goes back to what is published, after a batch that was not written. All
+// that was judged since is refused: it may have followed from what is not there.
+func (w *writer) rollBack(e *ReadOnlyError) (err error) {
+	l := w.l
+	w.fail(w.state.current, e)
+	base := l.View().p
+	w.state.base.release()
+	// The cache holds nothing of batches that are not published.
+	w.state = &overlay{base: base, cache: w.state.cache, current: &batch{first: base.head.size}}
+	if l.chain, err = base.head.chain(); err != nil {
+		return err
+	}
+	if l.tiles, err = loadEdgeTiles(base.snapshot, base.head.size); err != nil {
+		return err
+	}
+	w.state.current = newBatch(l.chain, nil)
 	return nil
 }
 
@@ -330,6 +379,11 @@ func (w *writer) admit(g *group) error {
 			select {
 			case <-w.ready:
 				w.handOver()
+			case e := <-w.undo:
+				if err := w.rollBack(e); err != nil {
+					w.refuseFrom(g, i, ErrStopped)
+					return err
+				}
 			case <-w.failed:
 				w.refuseFrom(g, i, ErrStopped)
 				return nil
@@ -355,6 +409,10 @@ func (w *writer) refuseFrom(g *group, i int, err error) {
 func (w *writer) admitItem(item *Item, result *Result, now int64) error {
 	l, b := w.l, w.state.current
 	result.item = item
+	if e := l.refusing(); e != nil {
+		result.Err = e
+		return nil
+	}
 	if now < l.chain.LastTime()-l.limits.ClockBehind.Microseconds() {
 		result.Err = ErrClock
 		return nil
@@ -406,9 +464,24 @@ func (l *Ledger) seal(b *batch) {
 func (w *writer) commitAll() error {
 	for {
 		select {
+		case <-w.again:
+			if err := w.probe(); err != nil {
+				w.breakOff()
+				return err
+			}
 		case w.ready <- struct{}{}:
 			b := <-w.batches
-			if err := w.commit(b); err != nil {
+			err := w.commit(b)
+			if errors.Is(err, ErrTryAgain) {
+				e := w.fillUp(err)
+				w.fail(b, e)
+				select {
+				case w.undo <- e:
+				case <-w.admitted:
+				}
+				continue
+			}
+			if err != nil {
 				w.fail(b, ErrOutcomeUnknown)
 				w.breakOff()
 				return err
@@ -419,6 +492,11 @@ func (w *writer) commitAll() error {
 			}
 		case step := <-w.merges:
 			err := w.l.commitStep(context.WithoutCancel(w.ctx), step)
+			if errors.Is(err, ErrTryAgain) {
+				w.fillUp(err)
+				step.done <- err
+				continue
+			}
 			step.done <- err
 			if err != nil {
 				w.breakOff()
@@ -428,6 +506,31 @@ func (w *writer) commitAll() error {
 			return nil
 		}
 	}
+}
+
+// probeInterval is how often a store that refused to write is asked again.
+const probeInterval = time.Second
+
+// fillUp notes that the store refused a commit, and has it asked again later.
+func (w *writer) fillUp(err error) *ReadOnlyError {
+	w.again = time.After(probeInterval)
+	return w.l.fillUp(err)
+}
+
+// probe asks the store whether it writes again, by the head that it has.
+func (w *writer) probe() error {
+	w.again = nil
+	head := w.l.latest.Load().head.bytes()
+	err := w.l.store.Commit(context.WithoutCancel(w.ctx), head, []Write{{Key: HeadKey, Value: head}})
+	switch {
+	case err == nil:
+		w.l.makeRoom()
+	case errors.Is(err, ErrTryAgain):
+		w.fillUp(err)
+	default:
+		return fmt.Errorf("committing the head: %w", err)
+	}
+	return nil
 }
 
 // breakOff ends the writer after a failure.

@@ -114,14 +114,24 @@ func TestNoSpace(t *testing.T) {
 	mustCommit(t, s, "1")
 	badgerstore.SetFree(s, 0)
 	for range 2 {
-		if err := commit(t, s, "2"); !errors.Is(err, badgerstore.ErrNoSpace) {
-			t.Errorf("commit: %v, want ErrNoSpace", err)
+		if err := commit(t, s, "2"); !errors.Is(err, badgerstore.ErrNoSpace) || !errors.Is(err, ledger.ErrTryAgain) {
+			t.Errorf("commit: %v, want ErrNoSpace, which is ErrTryAgain", err)
 		}
 		wantContents(t, s, "1")
 	}
 	badgerstore.SetFree(s, most)
 	mustCommit(t, s, "2")
 	wantContents(t, s, "2")
+}
+
+// TestCommitBytes: what the store says it takes at once, it takes.
+func TestCommitBytes(t *testing.T) {
+	s := open(t, t.TempDir(), small)
+	parts := slices.Repeat([]string{strings.Repeat("v", 8<<10)}, int(s.CommitBytes()/(8<<10))+1)
+	mustCommit(t, s, "1", parts[:len(parts)*3/4]...)
+	if err := commit(t, s, "2", parts...); !errors.Is(err, ledger.ErrTooLarge) {
+		t.Errorf("more than it says: %v, want ErrTooLarge", err)
+	}
 }
 
 func TestLimits(t *testing.T) {

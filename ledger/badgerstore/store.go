@@ -75,7 +75,8 @@ var (
 	ErrLocked = errors.New("directory is in use")
 	// ErrNoSpace says that the file system has less than MinFreeBytes. Nothing
 	// was written, and the store can go on when there is space again.
-	ErrNoSpace = errors.New("too little free space")
+	// It is a ledger.ErrTryAgain.
+	ErrNoSpace = fmt.Errorf("too little free space; %w", ledger.ErrTryAgain)
 
 	errClosed = errors.New("store is closed")
 )
@@ -233,6 +234,10 @@ func badgerOptions(path string, opts Options, said *atomic.Int64) badger.Options
 		// not be that of a running process.
 		WithBypassLockGuard(true)
 }
+
+// CommitBytes returns what one commit holds at most: keys and values, with 12 bytes
+// for each. Values of 12 KiB and more count little; whatever they are, it holds that.
+func (s *Store) CommitBytes() int64 { return s.db.MaxBatchSize() }
 
 // Size returns the bytes in tables and in the value log, as of a minute ago at
 // most.

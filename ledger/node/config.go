@@ -173,6 +173,14 @@ func (l LimitsConfig) ledger() ledger.Limits {
 	}
 }
 
+// commitsFit refuses limits whose commits a store would, which would stop the writer.
+func (l LimitsConfig) commitsFit(store int64) error {
+	if most := l.ledger().MostBytes(); most >= store {
+		return fmt.Errorf("limits.commit_statements: with %d a commit may have %d bytes, and the store takes fewer than %d at once; set less", l.CommitStatements, most, store)
+	}
+	return nil
+}
+
 // ReadConfig reads a configuration file.
 func ReadConfig(path string) (*Config, error) {
 	b, err := os.ReadFile(path)

@@ -23,3 +23,6 @@ func (l LimitsConfig) RPC() rpc.Limits { return l.rpc() }
 
 // FreeBytes is what is looked at.
 func FreeBytes(dir string) (int64, error) { return freeBytes(dir) }
+
+// CommitsFit is what is checked of the limits at the start.
+func CommitsFit(l LimitsConfig, most int64) error { return l.commitsFit(most) }

@@ -81,6 +81,12 @@ func (m *metrics) observe(n *Node) {
 				return 1
 			}
 		}},
+		"magnet_read_only_damaged": {"1 if stored data was found damaged since the start: nothing is recorded until a restart.", func() float64 {
+			if e := n.ledger.ReadOnly(); e != nil && e.Reason == ledger.Damaged {
+				return 1
+			}
+			return 0
+		}},
 		"magnet_ready": {"1 if a statement would be recorded now.", func() float64 {
 			if n.server.Ready() != nil {
 				return 0
@@ -104,7 +110,7 @@ func (m *metrics) observe(n *Node) {
 			}
 			return math.NaN()
 		}},
-		"magnet_disk_min_free_bytes": {"Bytes that must be free; with less the writer stops.", func() float64 { return float64(n.minFree()) }},
+		"magnet_disk_min_free_bytes": {"Bytes that must be free; with less submissions are refused.", func() float64 { return float64(n.minFree()) }},
 		"magnet_tls_certificate_expiry_timestamp_seconds": {"When the server's certificate ends, in Unix time.", func() float64 {
 			return float64(n.reloader.Leaf().NotAfter.Unix())
 		}},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/magnet-ledger/magnet-ledger/ledger"
 )
 
 // openMonitor begins to listen for what an operator looks at, over plain HTTP on
@@ -51,6 +53,11 @@ func answer(check func() error) http.HandlerFunc {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if err := check(); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
+			var why *ledger.ReadOnlyError
+			if errors.As(err, &why) { // whoever looks here is the operator
+				fmt.Fprintln(w, why.Detail())
+				return
+			}
 			fmt.Fprintln(w, err)
 			return
 		}

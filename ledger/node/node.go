@@ -116,6 +116,9 @@ func (n *Node) openLedger(ctx context.Context, ask keyfile.Passphrase) (err erro
 	if err != nil {
 		return err
 	}
+	if err := n.cfg.Limits.commitsFit(n.store.CommitBytes()); err != nil {
+		return err
+	}
 	// The anchor is opened behind the lock of the store.
 	if n.anchor, err = ledger.OpenAnchor(filepath.Join(n.cfg.DataDir, anchorName)); err != nil {
 		return err

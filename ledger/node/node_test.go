@@ -125,3 +125,14 @@ tls: {certificate: a, key: b, client_ca: c}
 		}
 	}
 }
+
+// TestCommitsFitTheStore: limits whose commits the store would refuse are found out
+// at the start, and not by the writer.
+func TestCommitsFitTheStore(t *testing.T) {
+	if err := node.CommitsFit(node.LimitsConfig{}, 2_516_582); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	if err := node.CommitsFit(node.LimitsConfig{CommitStatements: 100_000}, 2_516_582); err == nil || !strings.Contains(err.Error(), "limits.commit_statements") {
+		t.Errorf("large commits: %v", err)
+	}
+}

@@ -454,5 +454,8 @@ func TestDamageEndsStream(t *testing.T) {
 			}
 		})
 	}
+	// Nothing is recorded any more until the ledger is opened again.
+	refusedUnary(t, w, w.signed(w.sale("acme")), reason("UNAVAILABLE"), 0)
+	w.restart()
 	w.record(env)
 }

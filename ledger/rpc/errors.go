@@ -37,7 +37,7 @@ func refusalOf(err error) *tracev1.Refusal {
 		return &tracev1.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_QUEUE_FULL, Message: err.Error()}
 	case errors.Is(err, ledger.ErrOutcomeUnknown):
 		return &tracev1.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_OUTCOME_UNKNOWN, Message: err.Error() + "; send the same bytes again"}
-	case errors.Is(err, ledger.ErrStopped), errors.Is(err, ledger.ErrClock):
+	case errors.Is(err, ledger.ErrReadOnly), errors.Is(err, ledger.ErrStopped), errors.Is(err, ledger.ErrClock):
 		return &tracev1.Refusal{Reason: tracev1.RefusalReason_REFUSAL_REASON_UNAVAILABLE, Message: err.Error()}
 	}
 	return nil
@@ -90,6 +90,7 @@ func (s *Server) toStatus(ctx context.Context, err error) error {
 		return status.Error(codes.OutOfRange, "the index or size lies beyond the end of the log")
 	case errors.Is(err, ledger.ErrDamaged), errors.Is(err, custody.ErrState):
 		s.metrics.damage.Inc()
+		s.ledger.Doubt(err)
 		s.logger.LogAttrs(ctx, slog.LevelError, "stored data is damaged: stop the server, restore from a backup or a follower, and keep the damaged files as evidence", slog.Any("error", err))
 		return status.Error(codes.DataLoss, "stored data is damaged; the operator has been told")
 	}

@@ -37,10 +37,12 @@ const (
 	// Phantom reports an unknown outcome; the writes are seen, and lost with a
 	// Crash.
 	Phantom
+	// Again refuses the commit with ledger.ErrTryAgain.
+	Again
 )
 
 func (f Fault) String() string {
-	return [...]string{"none", "too large", "lost", "applied", "hidden", "phantom"}[f]
+	return [...]string{"none", "too large", "lost", "applied", "hidden", "phantom", "again"}[f]
 }
 
 // Memory is a ledger.Store that keeps everything in memory and fails on demand.
@@ -164,8 +166,11 @@ func (m *Memory) finish(fault Fault, expected []byte, writes []ledger.Write) err
 	if m.ended != nil {
 		return fmt.Errorf("committing: %w", m.ended)
 	}
-	if fault == TooLarge {
+	switch fault {
+	case TooLarge:
 		return ledger.ErrTooLarge
+	case Again:
+		return fmt.Errorf("committing: %w", ledger.ErrTryAgain)
 	}
 	head := m.visible.find(string(ledger.HeadKey))
 	if (head == nil) != (expected == nil) || head != nil && !bytes.Equal(head.value, expected) {
@@ -186,7 +191,7 @@ func (m *Memory) finish(fault Fault, expected []byte, writes []ledger.Write) err
 		m.durable = next
 	}
 	if fault != None {
-		m.failed = fmt.Errorf("committing, outcome unknown: %w", ErrFault)
+		m.failed = fmt.Errorf("committing, with an outcome that is unknown; %w", ErrFault)
 	}
 	return m.failed
 }

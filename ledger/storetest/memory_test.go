@@ -72,6 +72,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{storetest.None, nil, after, after},
 		{storetest.TooLarge, ledger.ErrTooLarge, before, before},
+		{storetest.Again, ledger.ErrTryAgain, before, before},
 		{storetest.Lost, storetest.ErrFault, before, before},
 		{storetest.Applied, storetest.ErrFault, after, after},
 		{storetest.Hidden, storetest.ErrFault, before, after},
@@ -96,6 +97,11 @@ func TestFaults(t *testing.T) {
 			if test.want == storetest.ErrFault {
 				if again := set(m, test.now[0], "3", "newer"); again == nil || !errors.Is(again, err) {
 					t.Errorf("next commit: %v, want %v", again, err)
+				}
+			}
+			if test.fault == storetest.Again {
+				if err := set(m, "1", "1", "old"); err != nil {
+					t.Errorf("next commit: %v", err)
 				}
 			}
 			m = m.Crash()

@@ -37,6 +37,7 @@
 // A ledger in doubt records nothing and answers what it can prove. Why, ReadOnly
 // says: stored data was found damaged, a commit failed, the clock is behind, there is
 // no space, or the writer was stopped. The first two last until it is opened again.
+// Scrub reads what is stored again, so that damage is found that no reader asks for.
 //
 // # Guarantees
 //

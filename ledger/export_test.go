@@ -119,3 +119,10 @@ func (s StateCache) Len() int { return len(s.c.young.rows) + len(s.c.old.rows) }
 
 // CheckpointKey is where a checkpoint is kept.
 func CheckpointKey(size uint64) []byte { return checkpointKey(size) }
+
+// Refresh has views read the store as it is now, as after a commit. The writer must
+// not run.
+func (l *Ledger) Refresh() error {
+	p := l.latest.Load()
+	return l.replace(&published{head: p.head, checkpoint: p.checkpoint, state: p.state})
+}

@@ -45,6 +45,8 @@ type Config struct {
 	Public PublicConfig `yaml:"public,omitempty"`
 	// Witnesses are asked to cosign checkpoints.
 	Witnesses WitnessesConfig `yaml:"witnesses,omitempty"`
+	// Scrub says how what is stored is read again.
+	Scrub ScrubConfig `yaml:"scrub,omitempty"`
 	// Log says how to log.
 	Log LogConfig `yaml:"log,omitempty"`
 	// ShutdownGrace is how long calls under way may take when the server stops;
@@ -226,6 +228,9 @@ func (c *Config) check() error {
 	}
 	if c.Witnesses.Timeout < 0 || c.Witnesses.Patience < 0 {
 		return errors.New("witnesses.timeout or witnesses.patience is negative")
+	}
+	if c.Scrub.BytesPerSecond < 0 || c.Scrub.Interval < 0 {
+		return errors.New("scrub.bytes_per_second or scrub.interval is negative")
 	}
 	if c.TLS.CheckInterval < 0 || c.ShutdownGrace < 0 {
 		return errors.New("tls.check_interval or shutdown_grace is negative")

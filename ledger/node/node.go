@@ -49,6 +49,7 @@ type Node struct {
 	public   *publicLog            // nil if there is none
 	feeder   *witness.Feeder       // nil if there are no witnesses
 	tracing  *trace.TracerProvider // nil if there is none
+	scrubber *scrubber             // nil if there is none
 	reload   chan struct{}
 
 	ahead         atomic.Pointer[verify.Checkpoint] // what shows that the ledger was rolled back
@@ -83,6 +84,9 @@ func Open(ctx context.Context, cfg *Config, ask keyfile.Passphrase, logger *slog
 	}
 	n.lookAtSpace()
 	n.metrics.observe(n)
+	if !cfg.Scrub.Off {
+		n.scrubber = newScrubber(n.ledger, cfg, n.metrics.registry, logger)
+	}
 	if err := n.openMonitor(); err != nil {
 		return nil, err
 	}
@@ -211,6 +215,9 @@ func (n *Node) Serve(ctx context.Context) error {
 		return n.reloader.Run(writing, n.checkInterval(), n.reload, func(err error) { n.reloaded(ctx, err) })
 	})
 	others.Go(func() error { n.watchSpace(writing); return nil })
+	if n.scrubber != nil {
+		others.Go(func() error { n.scrubber.run(writing); return nil })
+	}
 	if n.monitor != nil {
 		others.Go(func() error {
 			err := n.monitor.serve(writing)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +185,84 @@ func TestUnknownOutcome(t *testing.T) {
 		t.Error("closing: nil")
 	}
 	wantContents(t, open(t, dir, small), "2", "new")
+}
+
+// TestLoggedError: what Badger only logs while it commits, as of a sync of its value
+// log that failed, leaves the outcome unknown. An error before it is of no commit.
+func TestLoggedError(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	mustCommit(t, s, "1", strings.Repeat("v", 20<<10))
+	badgerstore.LogError(s)
+	mustCommit(t, s, "2")
+
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				badgerstore.LogError(s)
+			}
+		}
+	}()
+	err := commit(t, s, "3", strings.Repeat("w", 20<<10))
+	close(over)
+	<-ended
+	if err == nil || errors.Is(err, ledger.ErrConflict) || errors.Is(err, ledger.ErrTooLarge) || errors.Is(err, ledger.ErrTryAgain) {
+		t.Fatalf("commit: %v, want unknown outcome", err)
+	}
+	if again := commit(t, s, "4"); again != err {
+		t.Errorf("next commit: %v, want %v", again, err)
+	}
+}
+
+// TestDamagedValueLog flips bits of a value in the value log, which Badger then reads
+// as an empty one, and cuts it off: it is an error, and no other value is.
+func TestDamagedValueLog(t *testing.T) {
+	live := t.TempDir()
+	s := open(t, live, small)
+	first, second := strings.Repeat("1", 20<<10), strings.Repeat("2", 20<<10)
+	mustCommit(t, s, "1", first, second)
+	closeStore(t, s)
+	name := "000001.vlog"
+	whole, err := os.ReadFile(filepath.Join(live, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(whole, []byte(second[:100]))
+	for damage, change := range map[string]func(b []byte) []byte{
+		"flipped": func(b []byte) []byte { b[at+10_000] ^= 4; return b },
+		"zeros":   func(b []byte) []byte { clear(b[at : at+4096]); return b },
+		"cut":     func(b []byte) []byte { return b[:at+10_000] },
+	} {
+		t.Run(damage, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "copy")
+			if err := os.CopyFS(dir, os.DirFS(live)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), change(bytes.Clone(whole)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, dir, small)
+			snapshot, err := s.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer snapshot.Close()
+			if got, err := snapshot.Get([]byte("key 0")); string(got) != first || err != nil {
+				t.Errorf("the value before: %d bytes, %v", len(got), err)
+			}
+			if got, err := snapshot.Get([]byte("key 1")); err == nil || errors.Is(err, ledger.ErrNotFound) {
+				t.Errorf("the damaged value: %d bytes, %v", len(got), err)
+			}
+			if err := snapshot.Scan(nil, nil, func(_, _ []byte) bool { return true }); err == nil {
+				t.Error("a scan over the damaged value: nil")
+			}
+		})
+	}
 }
 
 func TestCloseWithSnapshots(t *testing.T) {

@@ -17,3 +17,6 @@ func SetFailing(s *Store) {
 func Synced(s *Store) time.Time {
 	return s.dir.synced
 }
+
+// LogError is what Badger does with some errors that it tells nobody.
+func LogError(s *Store) { s.errors.Add(1) }

@@ -11,7 +11,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/magnet-ledger/magnet-ledger/ledger/client"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 )
 
@@ -204,11 +203,7 @@ func (b *bencher) meant() error {
 	if err != nil {
 		return err
 	}
-	card, err := client.ReadCard(p.path(p.Ledger))
-	if err != nil {
-		return err
-	}
-	log, err := client.Pin(card)
+	card, log, err := p.ledger()
 	if err != nil {
 		return err
 	}

@@ -110,16 +110,22 @@ func (a *app) certificate(p *profile) (tls.Certificate, error) {
 	return certs.KeyPair(chain, key)
 }
 
+// ledger returns the card of the profile's ledger, and what it pins.
+func (p *profile) ledger() (*tracev1.LedgerCard, *verify.Log, error) {
+	card, err := client.ReadCard(p.path(p.Ledger))
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := client.Pin(card)
+	return card, log, err
+}
+
 // author returns what signs statements for the profile.
 func (a *app) author(p *profile) (*client.Author, error) {
 	if p.SigningKey == "" {
 		return nil, fmt.Errorf("the profile of %q has no signing_key: it can read, not state", p.Participant)
 	}
-	card, err := client.ReadCard(p.path(p.Ledger))
-	if err != nil {
-		return nil, err
-	}
-	log, err := client.Pin(card)
+	_, log, err := p.ledger()
 	if err != nil {
 		return nil, err
 	}

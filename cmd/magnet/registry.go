@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/magnet-ledger/magnet-ledger/ledger/client"
 	"github.com/magnet-ledger/magnet-ledger/ledger/keyfile"
 	ledgerv1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/ledger/v1"
 	tracev1 "github.com/magnet-ledger/magnet-ledger/proto/gen/magnet/trace/v1"
@@ -191,11 +190,7 @@ func (a *app) requestKey(keyPath, out string, dev bool) error {
 	if err != nil {
 		return err
 	}
-	card, err := client.ReadCard(p.path(p.Ledger))
-	if err != nil {
-		return err
-	}
-	log, err := client.Pin(card)
+	card, log, err := p.ledger()
 	if err != nil {
 		return err
 	}

@@ -126,8 +126,10 @@ type Ledger struct {
 
 // Open opens the ledger that a store holds, or founds it in an empty one. It
 // re-derives the end of the log from what is stored and compares it with the
-// anchor; its cost does not grow with the log. It starts no goroutine: Run does
-// the writing.
+// anchor, reads the filters of the state, some 6 bytes for each statement, and
+// judges those statements again that the stored state does not cover: none after a
+// clean stop, otherwise about as many as Limits.StateRows allows. It starts no
+// goroutine: Run does the writing.
 //
 // The error is ErrBehindAnchor if the store lost or changed acknowledged
 // entries, ErrDamaged if its end is not sound, ErrOtherLedger if the genesis is

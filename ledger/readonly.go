@@ -25,7 +25,7 @@ const (
 	Damaged Reason = "damaged"
 	// ClockBehind: the clock is too far behind the last entry.
 	ClockBehind Reason = "clock"
-	// NoSpace: the store refuses to write for now, ahead of a full disk.
+	// NoSpace: the store refuses to write while space is short, ahead of a full disk.
 	NoSpace Reason = "no space"
 )
 
@@ -110,7 +110,7 @@ func (l *Ledger) refusing() *ReadOnlyError {
 	return l.full.Load()
 }
 
-// fillUp notes that the store refuses to write for now.
+// fillUp notes that the store refuses to write while space is short.
 func (l *Ledger) fillUp(cause error) *ReadOnlyError {
 	e := &ReadOnlyError{Reason: NoSpace, Cause: cause, Since: l.now()}
 	if l.full.CompareAndSwap(nil, e) {

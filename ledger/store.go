@@ -15,7 +15,7 @@ var (
 	// ErrTooLarge says that the writes exceed what one commit can hold. Nothing
 	// was written.
 	ErrTooLarge = errors.New("commit too large")
-	// ErrTryAgain says that the store does not write for now, for want of space
+	// ErrTryAgain says that the store cannot write at present, for want of space
 	// above all. Nothing was written, and the same commit may succeed later.
 	ErrTryAgain = errors.New("nothing was written; it may be tried again")
 )

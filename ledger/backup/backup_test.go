@@ -166,9 +166,6 @@ func TestIncremental(t *testing.T) {
 // TestSegments: a segment ends at 65,536 entries, and the run after one that was
 // interrupted goes on behind the last one that was sealed.
 func TestSegments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("signs 70,000 statements")
-	}
 	h, dir := newHistory(t), t.TempDir()
 	h.backUp(dir)
 	for range 17 {
